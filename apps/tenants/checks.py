@@ -1,0 +1,47 @@
+"""System checks: what must be true of the database before anybody is served."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+
+WHO = """
+SELECT rolname, rolsuper, rolbypassrls,
+       EXISTS (SELECT FROM pg_class WHERE relowner = r.oid AND relkind IN ('r', 'p')
+               AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)) AS owns
+FROM pg_roles r WHERE rolname = current_user
+"""
+
+
+@register(Tags.database)
+def app_role_is_bound_by_rls(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuses a default connection whose role could read past row-level security."""
+    if not databases or "default" not in databases:
+        return []
+    with connections["default"].cursor() as cursor:
+        cursor.execute(WHO)
+        role, is_super, bypasses, owns = cursor.fetchone()
+    faults = [
+        text
+        for is_so, text in ((is_super, "is a superuser"), (bypasses, "has BYPASSRLS"), (owns, "owns tables"))
+        if is_so
+    ]
+    if not faults:
+        return []
+    return [
+        Error(
+            f"DATABASE_URL connects as {role!r}, which {' and '.join(faults)}: row-level security would not bind it.",
+            hint="Connect as corbel_app. `python -m config.roles` creates the roles and prints their URLs.",
+            id="tenants.E001",
+        )
+    ]
+
+
+def refuse_to_serve() -> None:
+    """Ends this process with the checks' errors, if there are any. For web and worker, before they take work."""
+    errors = app_role_is_bound_by_rls(databases=["default"])
+    connections["default"].close()
+    connections["default"].close_pool()  # a pool doesn't survive the worker's fork
+    if errors:
+        raise SystemExit("\n".join(f"{error.msg}\n{error.hint}" for error in errors))

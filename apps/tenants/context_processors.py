@@ -1,0 +1,21 @@
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from .models import Membership, Tenant
+
+
+def workspace(request: HttpRequest) -> dict[str, Any]:
+    """`workspace` and `membership` of this page, and `my_workspaces` for the switcher, read only if shown."""
+
+    def mine() -> list[Tenant]:
+        if not getattr(request, "user", None) or not request.user.is_authenticated:
+            return []
+        return [membership.tenant for membership in Membership.unscoped.of(request.user)]
+
+    return {
+        "workspace": getattr(request, "workspace", None),
+        "membership": getattr(request, "membership", None),
+        "my_workspaces": SimpleLazyObject(mine),
+    }

@@ -1,0 +1,50 @@
+from typing import Any
+
+from allauth.account.forms import SignupForm as AllauthSignupForm
+from django import forms
+from django.db import transaction
+from django.http import HttpRequest
+
+from .models import Tenant, User
+from .signup import create_workspace
+
+
+class SignupForm(AllauthSignupForm):
+    """An account and its first workspace: both, or neither."""
+
+    workspace_name = forms.CharField(
+        label="Workspace", max_length=80, help_text="Your company or team. You can rename it later."
+    )
+    field_order = ("email", "password1", "workspace_name")
+
+    def save(self, request: HttpRequest) -> User:
+        with transaction.atomic():
+            user = super().save(request)
+            request.new_workspace = create_workspace(self.cleaned_data["workspace_name"], owner=user)
+        return user
+
+
+class WorkspaceForm(forms.ModelForm):
+    """A further workspace. An empty address is made from the name."""
+
+    slug = forms.CharField(
+        label="Address", required=False, max_length=40, help_text="Lower-case letters, digits and hyphens."
+    )
+
+    class Meta:
+        model = Tenant
+        fields = ("name", "slug")
+
+    def clean_slug(self) -> str:
+        slug = self.cleaned_data["slug"].strip()
+        if slug:
+            Tenant._meta.get_field("slug").run_validators(slug)
+        return slug
+
+    def _post_clean(self) -> None:
+        if self.cleaned_data.get("slug"):
+            super()._post_clean()
+
+    def create(self, owner: User) -> Tenant:
+        data: dict[str, Any] = self.cleaned_data
+        return create_workspace(data["name"], owner=owner, slug=data["slug"])

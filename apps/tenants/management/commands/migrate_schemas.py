@@ -1,0 +1,3 @@
+from .migrate import Command
+
+__all__ = ["Command"]

@@ -1,0 +1,21 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Everything a release does before it serves: migrate as owner, sync prompts and prices, and --seed the demo."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--seed", action="store_true", help="Also make the two demo workspaces.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        self.stdout.write("Migrated.")
+        call_command("prompts", "sync", stdout=self.stdout)
+        call_command("prices", "sync", stdout=self.stdout)
+        if options["seed"]:
+            call_command("seed", stdout=self.stdout)

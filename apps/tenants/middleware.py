@@ -1,0 +1,53 @@
+"""Finds the workspace in the address and lets members in."""
+
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.urls import get_script_prefix, set_script_prefix
+
+from .context import tenant_context, user_context
+from .models import Membership
+
+WORKSPACE_PATH = re.compile(r"/t/(?P<slug>[^/]+)(?P<rest>/.*)?", re.DOTALL)
+
+
+class WorkspaceMiddleware:
+    """Serves `/t/<slug>/...` from the workspace's own URLs, to its members only.
+
+    The prefix moves into the script prefix, so that URL patterns and `reverse()` know nothing of it. Who isn't a
+    member gets the same 404 as for a workspace that doesn't exist; who isn't signed in is asked to, either way.
+    Sets `request.workspace` and `request.membership`, both None outside a workspace.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.workspace = request.membership = None
+        with user_context(request.user) if request.user.is_authenticated else nullcontext():
+            match = WORKSPACE_PATH.fullmatch(request.path_info)
+            return self.enter(request, match["slug"], match["rest"]) if match else self.get_response(request)
+
+    def enter(self, request: HttpRequest, slug: str, rest: str | None) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
+        membership = Membership.unscoped.of(request.user).filter(tenant__slug=slug).first()
+        if membership is None:
+            raise Http404("No such workspace.")
+        if rest is None:
+            return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
+        request.workspace, request.membership = membership.tenant, membership
+        outer = get_script_prefix()
+        request.path_info = rest
+        request.META["SCRIPT_NAME"] = outer.rstrip("/") + f"/t/{slug}"
+        request.urlconf = settings.WORKSPACE_URLCONF
+        set_script_prefix(request.META["SCRIPT_NAME"] + "/")
+        try:
+            with tenant_context(membership.tenant):
+                return self.get_response(request)
+        finally:
+            set_script_prefix(outer)

@@ -1,0 +1,36 @@
+"""The database alias of the role that sees every tenant. Operators' code names it; nothing else may."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import QuerySet
+from unfold.admin import ModelAdmin
+
+PLATFORM = "platform"
+
+
+def require_platform() -> str:
+    """The alias. Raises ImproperlyConfigured where this process was not given the role's URL."""
+    if PLATFORM not in settings.DATABASES:
+        raise ImproperlyConfigured(
+            "DATABASE_PLATFORM_URL is not set. Write the URL of the role corbel_platform; "
+            "`python -m config.roles` prints it."
+        )
+    return PLATFORM
+
+
+class AcrossTenants(ModelAdmin):
+    """A read-only admin page over every tenant's rows."""
+
+    def get_queryset(self, request: Any) -> QuerySet[Any]:
+        return self.model.unscoped.using(require_platform())
+
+    def has_add_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False

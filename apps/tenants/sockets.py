@@ -1,0 +1,76 @@
+"""The WebSocket's door: the origin, the session and the membership are checked before it is accepted."""
+
+from http.cookies import SimpleCookie
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http.request import split_domain_port, validate_host
+
+from .context import tenant_context, user_context
+from .middleware import WORKSPACE_PATH
+from .models import Membership
+from .threads import in_thread
+
+FORBIDDEN = {"type": "websocket.close", "code": 4403}  # before accept, so the browser sees a plain HTTP 403
+
+
+class WorkspaceSocket:
+    """ASGI middleware for WebSockets under `/t/<slug>/`, for signed-in members coming from our own pages.
+
+    The inner application finds `user`, `workspace` and `membership` in its scope, the path without the prefix,
+    and runs in the workspace's tenant context.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
+        match = WORKSPACE_PATH.fullmatch(scope["path"])
+        membership = None
+        if match and match["rest"] and is_own_origin(headers):
+            membership = await in_thread(find_membership, session_key(headers), match["slug"])
+        if membership is None:
+            await receive()
+            await send(FORBIDDEN)
+            return
+        inner_scope = {
+            **scope,
+            "path": match["rest"],
+            "root_path": "",
+            "user": membership.user,
+            "workspace": membership.tenant,
+            "membership": membership,
+        }
+        with user_context(membership.user), tenant_context(membership.tenant):
+            await self.inner(inner_scope, receive, send)
+
+
+def is_own_origin(headers: dict[str, str]) -> bool:
+    """Whether the page that opens the socket was served by the host it connects to."""
+    host, origin = headers.get("host", ""), urlsplit(headers.get("origin", ""))
+    domain, _ = split_domain_port(host)
+    allowed = settings.ALLOWED_HOSTS or [".localhost", "127.0.0.1", "[::1]"]
+    return bool(domain) and validate_host(domain, allowed) and origin.netloc.lower() == host.lower()
+
+
+def session_key(headers: dict[str, str]) -> str:
+    morsel = SimpleCookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    return morsel.value if morsel else ""
+
+
+def find_membership(key: str, slug: str) -> Membership | None:
+    """The membership of the session's user in the workspace named `slug`, or None."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    user = get_user(SimpleNamespace(session=store))
+    if not key or not user.is_authenticated:
+        return None
+    with user_context(user):
+        membership = Membership.unscoped.of(user).filter(tenant__slug=slug).first()
+    if membership:
+        membership.user = user
+    return membership

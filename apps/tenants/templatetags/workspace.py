@@ -1,0 +1,32 @@
+"""Links between the two sitemaps, which `{% url %}` can't make."""
+
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.urls import get_script_prefix, reverse, set_script_prefix
+
+from ..models import Tenant
+
+register = template.Library()
+
+
+def reverse_under(prefix: str, urlconf: str, name: str, args: tuple[Any, ...]) -> str:
+    outer = get_script_prefix()
+    set_script_prefix(prefix)
+    try:
+        return reverse(name, urlconf=urlconf, args=args)
+    finally:
+        set_script_prefix(outer)
+
+
+@register.simple_tag
+def hub_url(name: str, *args: Any) -> str:
+    """The address of a hub page (landing, sign-in, workspaces) from anywhere."""
+    return reverse_under("/", settings.ROOT_URLCONF, name, args)
+
+
+@register.simple_tag
+def workspace_url(tenant: Tenant, name: str, *args: Any) -> str:
+    """The address of a page in `tenant`'s workspace from anywhere."""
+    return reverse_under(f"/t/{tenant.slug}/", settings.WORKSPACE_URLCONF, name, args)

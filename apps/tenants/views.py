@@ -1,0 +1,28 @@
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from .forms import WorkspaceForm
+from .models import Membership
+from .templatetags.workspace import workspace_url
+
+
+def landing(request: HttpRequest) -> HttpResponse:
+    return render(request, "tenants/landing.html")
+
+
+@login_required
+def workspaces(request: HttpRequest) -> HttpResponse:
+    """The switcher; who has just one workspace is taken there."""
+    memberships = list(Membership.unscoped.of(request.user))
+    if len(memberships) == 1 and "all" not in request.GET:
+        return redirect(workspace_url(memberships[0].tenant, "chat:home"))
+    return render(request, "tenants/workspaces.html", {"memberships": memberships})
+
+
+@login_required
+def create(request: HttpRequest) -> HttpResponse:
+    form = WorkspaceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        return redirect(workspace_url(form.create(request.user), "chat:home"))
+    return render(request, "tenants/create_workspace.html", {"form": form})

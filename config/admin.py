@@ -1,0 +1,43 @@
+"""The platform's own admin site, under /platform/. Workspaces have pages of their own."""
+
+from typing import Any
+
+from csp.constants import SELF, UNSAFE_EVAL
+from csp.decorators import csp_update
+from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.contrib.auth.views import redirect_to_login
+from unfold.sites import UnfoldAdminSite
+
+
+class PlatformAdminConfig(AdminConfig):
+    default_site = "config.admin.PlatformSite"
+
+
+class PlatformSite(UnfoldAdminSite):
+    """Its pages need a looser policy than ours: Alpine evaluates attributes, and a few style blocks are inline.
+    The blocks get a nonce; nothing else is loosened."""
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        @csp_update({"script-src": [SELF, UNSAFE_EVAL]})
+        def with_policy(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            response = guarded(request, *args, **kwargs)
+            if hasattr(response, "add_post_render_callback"):
+                response.add_post_render_callback(lambda rendered: add_nonce(request, rendered))
+            return response
+
+        guarded = super().admin_view(view, cacheable)
+        return with_policy
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """There is one sign-in. Who is signed in and isn't staff has no business here."""
+        if request.user.is_authenticated:
+            return redirect("workspaces")
+        return redirect_to_login(request.GET.get("next", request.path), "account_login")
+
+
+def add_nonce(request: HttpRequest, response: HttpResponse) -> None:
+    nonce = str(request.csp_nonce)
+    response.content = response.content.replace(b"<style", f'<style nonce="{nonce}"'.encode())
+    response._csp_update = {**getattr(response, "_csp_update", {}), "style-src": [SELF, f"'nonce-{nonce}'"]}

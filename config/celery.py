@@ -1,0 +1,71 @@
+"""The task queue. Every task acts for the tenant that published it.
+
+The tenant travels in a message header: stamped when a task is published, entered before it runs, left after its
+callbacks were published, so that they inherit it. `Task.__call__` is too late and too early for that; it only
+refuses to run without.
+"""
+
+import os
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, Task
+from celery.signals import before_task_publish, celeryd_init, task_postrun, task_prerun
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+HEADER = "tenant_id"
+
+
+class NoTenantHeader(RuntimeError):
+    """A task that isn't declared `platform_wide` has no tenant, or one that no longer exists."""
+
+
+class TenantTask(Task):
+    abstract = True
+    platform_wide = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.platform_wide and not getattr(self.request, "tenancy", None):
+            raise NoTenantHeader(f"{self.name}: publish it inside tenant_context(), or declare it platform_wide.")
+        return super().__call__(*args, **kwargs)
+
+
+app = Celery("corbel", task_cls=TenantTask)
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@before_task_publish.connect
+def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    from apps.tenants.context import current_tenant_id
+
+    if headers is not None and (tenant_id := current_tenant_id()):
+        headers.setdefault(HEADER, str(tenant_id))
+
+
+@task_prerun.connect
+def enter(task: Any, **_: Any) -> None:
+    from apps.tenants.context import tenant_context
+    from apps.tenants.models import Tenant
+
+    task.request.tenancy = None
+    tenant_id = (task.request.headers or {}).get(HEADER) or task.request.get(HEADER)
+    tenant = Tenant.objects.filter(pk=UUID(tenant_id)).first() if tenant_id else None
+    if tenant:
+        task.request.tenancy = tenant_context(tenant)
+        task.request.tenancy.__enter__()
+
+
+@task_postrun.connect
+def leave(task: Any, **_: Any) -> None:
+    if tenancy := getattr(task.request, "tenancy", None):
+        tenancy.__exit__(None, None, None)
+        task.request.tenancy = None
+
+
+@celeryd_init.connect
+def refuse_unsafe_database(**_: Any) -> None:
+    from apps.tenants.checks import refuse_to_serve
+
+    refuse_to_serve()

@@ -1,0 +1,13 @@
+from django.contrib import admin
+
+from apps.tenants.platform import AcrossTenants
+
+from .models import PromptVersion
+
+
+@admin.register(PromptVersion)
+class PromptVersionAdmin(AcrossTenants):
+    list_display = ("prompt", "tenant", "number", "is_live", "created_at")
+    list_filter = ("prompt", "is_live")
+    list_select_related = ("prompt", "tenant")
+    ordering = ("prompt__name", "-number")

@@ -4,15 +4,10 @@ from typing import Any
 
 from csp.constants import SELF, UNSAFE_EVAL
 from csp.decorators import csp_update
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.contrib.auth.views import redirect_to_login
 from unfold.sites import UnfoldAdminSite
-
-
-class PlatformAdminConfig(AdminConfig):
-    default_site = "config.admin.PlatformSite"
 
 
 class PlatformSite(UnfoldAdminSite):

@@ -43,16 +43,16 @@ CONTENT_SECURITY_POLICY = {
 
 TENANT_APPS = ["apps.knowledge", "apps.chat"]
 SHARED_APPS = [
-    "apps.tenants",  # before django_tenants and auth: its `migrate` runs as the owner role
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "apps.tenants",  # before django_tenants: its `migrate` runs as the owner role
     "apps.prompts",
     "apps.runs",
     "apps.billing",
     *TENANT_APPS,
     "django_tenants",
     "unfold.apps.BasicAppConfig",
-    "config.admin.PlatformAdminConfig",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
+    "config.apps.PlatformAdminConfig",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -158,7 +158,7 @@ LOGIN_REDIRECT_URL = "/workspaces/"
 LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_SIGNUP_FORM_CLASS = "apps.tenants.forms.SignupForm"
+ACCOUNT_FORMS = {"signup": "apps.tenants.forms.SignupForm"}
 ACCOUNT_ADAPTER = "apps.tenants.accounts.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_USER_MODEL_EMAIL_FIELD = "email"
@@ -182,11 +182,11 @@ STATIC_ROOT = env.path("STATIC_ROOT", STATE_DIR / "staticfiles")
 STATICFILES_DIRS = [ROOT / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
-if DEBUG:
-    STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+# Vite puts a hash into the names of what it builds; until `collectstatic` ran, files are served where they lie.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/dist/assets/"
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 MEDIA_ROOT = env.path("MEDIA_ROOT", STATE_DIR / "media")  # never served by URL: views check who asks
 MEDIA_URL = "/media-is-not-served/"
 DJANGO_VITE = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client, TransactionTestCase
@@ -83,6 +84,7 @@ def wipe() -> None:
 
 
 TransactionTestCase._fixture_teardown = lambda self: wipe()
+django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow ones are slow on purpose
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Which schemas `migrate` visits: `public`, and the silos. A pooled tenant has no schema of its own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection
 from django_tenants.migration_executors import get_executor
 
 from config.env import BadSetting
@@ -24,7 +26,8 @@ def silos_only(codename: str | None = None) -> type:
     return SilosOnly
 
 
-def become_owner() -> None:
+@contextmanager
+def as_owner() -> Iterator[None]:
     """Connect as the role that owns the tables. Web and workers never have its password."""
     if settings.DATABASE_OWNER is None:
         raise BadSetting(
@@ -32,13 +35,13 @@ def become_owner() -> None:
             "is not set, and only the owner of the tables may change them",
             "Write the URL of the role corbel_owner; `python -m config.roles` prints it.",
         )
-    connections["default"].close()
-    connections["default"].close_pool()
-    parameters = {**settings.DATABASE_OWNER, "ENGINE": settings.DATABASES["default"]["ENGINE"]}
-    connections["default"].settings_dict.update(parameters)
-
-
-def become_app() -> None:
-    """Go back to the role that web and workers are."""
-    connections["default"].close()
-    connections["default"].settings_dict.update(settings.DATABASES["default"])
+    parameters = connection.settings_dict
+    app = dict(parameters)
+    connection.close()
+    connection.close_pool()
+    parameters.update(settings.DATABASE_OWNER)
+    try:
+        yield
+    finally:
+        connection.close()
+        parameters.update(app)

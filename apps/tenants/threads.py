@@ -12,6 +12,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from django.db import connections
+from django.urls import get_script_prefix, set_script_prefix
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,18 +22,19 @@ _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="database
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking `function` in the caller's tenant and return its result.
+    """Run a blocking `function` in the caller's tenant, under its script prefix, and return its result.
 
     A call that has begun is not interrupted when the waiting coroutine is cancelled.
     """
     context = contextvars.copy_context()
-    call = partial(_run_and_release, function, *args, **kwargs)
+    call = partial(_run_and_release, get_script_prefix(), partial(function, *args, **kwargs))
     return await asyncio.get_running_loop().run_in_executor(_executor, partial(context.run, call))
 
 
-def _run_and_release(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _run_and_release(prefix: str, call: Callable[[], T]) -> T:
+    set_script_prefix(prefix)  # Django keeps it by thread
     try:
-        return function(*args, **kwargs)
+        return call()
     finally:
         for connection in connections.all(initialized_only=True):
             connection.close()  # back to the pool

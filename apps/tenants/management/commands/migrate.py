@@ -2,7 +2,7 @@ from typing import Any
 
 from django_tenants.management.commands.migrate_schemas import MigrateSchemasCommand
 
-from apps.tenants.migrate import become_app, become_owner
+from apps.tenants.migrate import as_owner
 
 
 class Command(MigrateSchemasCommand):
@@ -11,8 +11,5 @@ class Command(MigrateSchemasCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        become_owner()
-        try:
+        with as_owner():
             super().handle(*args, **{**options, "skip_checks": True})
-        finally:
-            become_app()

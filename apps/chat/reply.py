@@ -1,0 +1,117 @@
+"""A reply, from its question to its last event.
+
+It runs in a task of its own in the web process: a reader who leaves doesn't end it, and any process can follow it
+through its stream. Stopping is a message to all processes; the one that writes the reply ends the provider call,
+keeps what was said and settles it.
+"""
+
+import asyncio
+import logging
+from uuid import UUID
+
+from apps.knowledge.search import Hit, search
+from apps.prompts.models import PromptVersion
+from apps.runs import execute
+from apps.runs.gateway.types import Request
+from apps.runs.models import Run
+from apps.tenants.models import Tenant, User
+from apps.tenants.threads import in_thread
+
+from . import stream
+from .ask import Asked
+from .context import build_request, search_query
+from .models import Message
+from .passages import passage_json
+from .store import store_reply
+
+log = logging.getLogger(__name__)
+
+FEATURE = "chat"
+PASSAGES = 6
+STOP_CHANNEL = "chat:stop"
+DRAIN_S = 5
+
+_stops: dict[str, asyncio.Event] = {}  # of the replies this process is writing
+_tasks: set[asyncio.Task[None]] = set()
+_listeners: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+
+
+async def start(asked: Asked, *, user: User, workspace: Tenant) -> None:
+    """Begin answering, in the caller's tenant. Its stream exists when this returns."""
+    _listen()
+    writer = stream.Writer(asked.reply.id)
+    await writer.open()
+    task = asyncio.create_task(answer(asked, writer, user=user, workspace=workspace))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def answer(asked: Asked, out: stream.Writer, *, user: User, workspace: Tenant) -> None:
+    """Search, call a model, store the reply with its citations. Each step is an event of the stream."""
+    name = stream.key(asked.reply.id)
+    stop = _stops.setdefault(name, asyncio.Event())
+    try:
+        async with out:
+            await out.put("waiting")
+            request, hits, version = await in_thread(gather, asked, user, workspace)
+            await out.put("passages", passages=[passage_json(number, hit) for number, hit in enumerate(hits, 1)])
+            run = await execute.complete(
+                request, feature=FEATURE, user=user, prompt_version=version, on_delta=out.delta, stop=stop
+            )
+            await finish(asked.reply, out, run=run, hits=hits)
+    except Exception:
+        log.exception("reply %s failed", asked.reply.id)
+        async with stream.Writer(asked.reply.id) as last:
+            await finish(asked.reply, last, run=None, hits=[])
+    finally:
+        _stops.pop(name, None)
+
+
+def gather(asked: Asked, user: User, workspace: Tenant) -> tuple[Request, list[Hit], PromptVersion]:
+    """What the model will be given: passages found for the question, the live prompt, the turns before."""
+    history = list(asked.conversation.messages.filter(created_at__lt=asked.question.created_at).order_by("created_at"))
+    hits = search(search_query(asked.question.text, history), limit=PASSAGES, user=user)
+    version = PromptVersion.objects.live("answer")
+    request = build_request(
+        asked.question.text, hits=hits, history=history, version=version, workspace_name=workspace.name
+    )
+    return request, hits, version
+
+
+async def finish(reply: Message, out: stream.Writer, *, run: Run | None, hits: list[Hit]) -> None:
+    """Store what was said, then tell the reader. Without a run something of ours broke."""
+    fault = None
+    if run is None or run.status == Run.Status.FAILED:
+        fault = execute.explain(run.error if run else None)
+    ending = await in_thread(store_reply, reply, run=run, hits=hits, fault=fault)
+    await out.put(**ending)
+
+
+async def stop(reply_id: UUID) -> None:
+    """End a reply, whichever process writes it. Who may is the caller's to check."""
+    await stream.redis().publish(STOP_CHANNEL, stream.key(reply_id))
+
+
+async def drain() -> None:
+    """Stop every reply of this process and wait until what they said is stored."""
+    for event in _stops.values():
+        event.set()
+    if _tasks:
+        await asyncio.wait(_tasks, timeout=DRAIN_S)
+    for listener in _listeners.values():
+        listener.cancel()
+    _listeners.clear()
+
+
+def _listen() -> None:
+    loop = asyncio.get_running_loop()
+    if loop not in _listeners or _listeners[loop].done():
+        _listeners[loop] = loop.create_task(_hear_stops())
+
+
+async def _hear_stops() -> None:
+    async with stream.redis().pubsub() as subscription:
+        await subscription.subscribe(STOP_CHANNEL)
+        async for message in subscription.listen():
+            if message["type"] == "message" and (event := _stops.get(message["data"])):
+                event.set()

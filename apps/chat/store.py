@@ -1,0 +1,61 @@
+"""Storing a reply: its words, how it ended, and the passages it cites."""
+
+import re
+from django.db import transaction
+
+from apps.knowledge.models import Document
+from apps.knowledge.search import Hit
+from apps.runs.execute import Fault
+from apps.runs.models import Run
+
+from .events import Event, done, failed
+from .models import Citation, Message
+from .passages import citation_json
+
+MARK = re.compile(r"\[(\d{1,2})\]")
+
+
+@transaction.atomic
+def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Fault | None) -> Event:
+    """Write the reply and its citations; returns the event that ends its stream.
+
+    A mark cites only a passage that was given, and that still exists: one deleted meanwhile leaves no trace.
+    """
+    text = run.text if run else ""
+    status = Message.Status.OK
+    if fault:
+        status = Message.Status.FAILED
+    elif run and run.status == Run.Status.STOPPED:
+        status = Message.Status.STOPPED
+    stored = Message.objects.filter(pk=reply.pk, status=Message.Status.STREAMING).update(
+        text=text,
+        status=status,
+        run=run,
+        error_code=fault.code if fault else "",
+        error_message=fault.message if fault else "",
+        error_action=fault.action if fault else "",
+    )
+    if not stored:  # its conversation was deleted while it was written
+        return done(run, status, [])
+    documents = Document.objects.defer("text", "page_starts").in_bulk({hit.document_id for hit in cited(text, hits)})
+    citations = [
+        Citation(
+            message=reply,
+            document=documents[hit.document_id],
+            chunk_id=hit.chunk_id,
+            number=hits.index(hit) + 1,
+            heading=hit.heading,
+            page=hit.page,
+            quote=hit.text,
+        )
+        for hit in cited(text, hits)
+        if hit.document_id in documents
+    ]
+    Citation.objects.bulk_create(citations)
+    return failed(fault) if fault else done(run, status, [citation_json(citation) for citation in citations])
+
+
+def cited(text: str, hits: list[Hit]) -> list[Hit]:
+    """The passages that `text` marks, in the order of their numbers."""
+    numbers = sorted({int(number) for number in MARK.findall(text)})
+    return [hits[number - 1] for number in numbers if 1 <= number <= len(hits)]

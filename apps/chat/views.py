@@ -1,0 +1,85 @@
+import json
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import get_script_prefix
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.knowledge.models import Document
+
+from . import stream
+from .ask import short
+from .models import Citation, Conversation, Message
+from .passages import citation_json
+
+LISTED = 100
+EXAMPLES = [
+    "How many days of paid leave do we get?",
+    "What is the policy on working from home?",
+    "How do I claim travel expenses?",
+]
+
+
+def own(request: HttpRequest) -> QuerySet[Conversation]:
+    return Conversation.objects.of(request.user)
+
+
+def listed(request: HttpRequest) -> QuerySet[Conversation]:
+    return own(request).order_by("-updated_at")[:LISTED]
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return page(request, None, [])
+
+
+@require_GET
+def conversation(request: HttpRequest, id: UUID) -> HttpResponse:
+    found = get_object_or_404(own(request), pk=id)
+    citations = Citation.objects.select_related("document").defer("document__text", "document__page_starts")
+    messages = found.messages.select_related("run").prefetch_related(
+        Prefetch("citations", queryset=citations.order_by("number"))
+    )
+    return page(request, found, list(messages.order_by("created_at")))
+
+
+def page(request: HttpRequest, current: Conversation | None, messages: list[Message]) -> HttpResponse:
+    for message in messages:
+        message.citations_json = json.dumps([citation_json(citation) for citation in message.citations.all()])
+    context: dict[str, Any] = {
+        "conversation": current,
+        "conversations": listed(request),
+        "messages": messages,
+        "document_count": Document.objects.filter(status=Document.Status.READY).count(),
+        "socket_path": f"{get_script_prefix()}ws/chat/",
+        "example_questions": EXAMPLES,
+    }
+    return render(request, "chat/conversation.html", context)
+
+
+@require_GET
+def conversations(request: HttpRequest) -> HttpResponse:
+    return render(request, "chat/_conversations.html", {"conversations": listed(request)})
+
+
+@require_POST
+def rename(request: HttpRequest, id: UUID) -> HttpResponse:
+    found = get_object_or_404(own(request), pk=id)
+    if title := short(request.POST.get("title", "")):
+        found.title = title
+        found.save(update_fields=["title"])
+    return render(request, "chat/_conversations.html", {"conversations": listed(request), "conversation": found})
+
+
+@require_POST
+def delete(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Delete the conversation with its messages, citations and streams. A reply under way loses its home."""
+    found = get_object_or_404(own(request), pk=id)
+    replies = list(found.messages.filter(role=Message.Role.ASSISTANT).values_list("id", flat=True))
+    found.delete()
+    async_to_sync(stream.forget)(replies)
+    return redirect("chat:home")

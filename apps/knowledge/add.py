@@ -1,0 +1,91 @@
+"""A file arrives: it is checked, recognised if we have it, stored, and queued for ingestion."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+from django.conf import settings
+from django.core.files import File
+from django.db import IntegrityError, transaction
+
+from apps.tenants.models import User
+
+from .models import Document
+from .parse import ParseError, sniff
+from .tasks import ingest_document
+
+ACCEPT = ".pdf,.docx,.html,.htm,.md,.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What became of one uploaded file, if it isn't simply being read."""
+
+    filename: str
+    level: Literal["info", "error"]
+    text: str
+
+
+def add(upload: File, *, user: User | None) -> Document | Notice:
+    """Store `upload` and queue it for ingestion on the worker."""
+    stored = store(upload, user=user)
+    if isinstance(stored, Document):
+        ingest_document.delay(str(stored.id))
+    return stored
+
+
+def store(upload: File, *, user: User | None) -> Document | Notice:
+    """Check `upload` and keep it. The same bytes again are recognised, whatever their name."""
+    filename = PurePath(upload.name or "file").name[:255]
+    if not upload.size:
+        return Notice(filename, "error", "This file is empty. Choose another one.")
+    if upload.size > settings.MAX_UPLOAD_MB * 1024 * 1024:
+        return Notice(filename, "error", f"Larger than {settings.MAX_UPLOAD_MB} MB. Split it, or upload its text.")
+    digest = hashlib.sha256()
+    for block in upload.chunks():
+        digest.update(block)
+    upload.seek(0)
+    if twin := Document.objects.filter(sha256=digest.hexdigest()).first():
+        return Notice(filename, "info", f"Already here as “{twin.title}”: the bytes are the same.")
+    try:
+        kind = sniff_upload(upload, filename)
+    except ParseError as error:
+        return Notice(filename, "error", f"{error.message} {error.action}")
+    document = Document(
+        title=PurePath(filename).stem.replace("_", " ").strip() or filename,
+        filename=filename,
+        kind=kind,
+        size_bytes=upload.size,
+        sha256=digest.hexdigest(),
+        uploaded_by=user,
+    )
+    document.file.save(filename, upload, save=False)
+    try:
+        with transaction.atomic():
+            document.save(force_insert=True)
+    except IntegrityError:  # the same bytes, uploaded twice at once
+        document.file.delete(save=False)
+        return Notice(filename, "info", "Already here: the bytes are the same.")
+    return document
+
+
+def sniff_upload(upload: File, filename: str) -> str:
+    """The kind of the upload, by its content and name. Raises ParseError."""
+    head = upload.read(8192)
+    upload.seek(0)
+    return sniff(head, filename)
+
+
+def remove(document: Document) -> None:
+    """Delete every trace: the rows (chunks and citations go with the document's), and the file."""
+    name, storage = document.file.name, document.file.storage
+    document.delete()
+    transaction.on_commit(lambda: delete_file(storage, name))
+
+
+def delete_file(storage: object, name: str) -> None:
+    storage.delete(name)  # type: ignore[attr-defined]
+    folder = Path(storage.path(name)).parent  # type: ignore[attr-defined]
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

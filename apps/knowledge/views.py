@@ -1,0 +1,91 @@
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from .add import ACCEPT, Notice, add, remove
+from .models import Chunk, Document
+from .search import search
+from .segments import segments
+from .tasks import ingest_document
+
+
+def table_context(notices: list[Notice] | None = None) -> dict[str, Any]:
+    documents = list(Document.objects.listed())
+    return {
+        "documents": documents,
+        "busy": any(document.is_busy for document in documents),
+        "notices": notices or [],
+        "accept": ACCEPT,
+        "max_size_mb": settings.MAX_UPLOAD_MB,
+    }
+
+
+@require_GET
+def documents(request: HttpRequest) -> HttpResponse:
+    return render(request, "knowledge/documents.html", table_context())
+
+
+@require_GET
+def table(request: HttpRequest) -> HttpResponse:
+    return render(request, "knowledge/_documents.html", table_context())
+
+
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    outcomes = [add(file, user=request.user) for file in request.FILES.getlist("files")]
+    notices = [outcome for outcome in outcomes if isinstance(outcome, Notice)]
+    if not outcomes:
+        notices = [Notice("", "error", "No file arrived. Choose at least one.")]
+    return render(request, "knowledge/_documents.html", table_context(notices))
+
+
+@require_GET
+def document(request: HttpRequest, id: UUID) -> HttpResponse:
+    """The document's text, with the passage named in `?passage=` marked."""
+    found = get_object_or_404(Document.objects, pk=id)
+    try:
+        passage_id: UUID | None = UUID(request.GET.get("passage", ""))
+    except ValueError:
+        passage_id = None
+    passage = Chunk.objects.filter(document=found, pk=passage_id).first()
+    return render(request, "knowledge/document.html", {"document": found, "segments": segments(found, passage)})
+
+
+@require_GET
+def original(request: HttpRequest, id: UUID) -> FileResponse:
+    """The uploaded bytes, as a download: never shown by the browser on our origin."""
+    found = get_object_or_404(Document.objects, pk=id)
+    response = FileResponse(found.file.open("rb"), as_attachment=True, filename=found.filename)
+    response["Content-Type"] = "application/octet-stream"
+    return response
+
+
+@require_POST
+def retry(request: HttpRequest, id: UUID) -> HttpResponse:
+    found = get_object_or_404(Document.objects.filter(status=Document.Status.FAILED), pk=id)
+    found.requeue()
+    ingest_document.delay(str(found.id))
+    return render(request, "knowledge/_documents.html", table_context())
+
+
+@require_POST
+def delete(request: HttpRequest, id: UUID) -> HttpResponse:
+    remove(get_object_or_404(Document.objects, pk=id))
+    if request.htmx:
+        return render(request, "knowledge/_documents.html", table_context())
+    return redirect("knowledge:documents")
+
+
+@require_GET
+def search_page(request: HttpRequest) -> HttpResponse:
+    """What retrieval finds for a query, and why it ranks as it does."""
+    q = request.GET.get("q", "").strip()[:500]
+    results = search(q, limit=10, user=request.user) if q else []
+    for hit in results:
+        hit.url = f"{reverse('knowledge:document', args=[hit.document_id])}?passage={hit.chunk_id}"
+    return render(request, "knowledge/search.html", {"q": q, "results": results})

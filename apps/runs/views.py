@@ -1,0 +1,16 @@
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from .models import Run
+
+PAGE = 50
+
+
+@require_GET
+def runs(request: HttpRequest) -> HttpResponse:
+    """Every call of a model: all of the workspace's for owners and admins, one's own for others."""
+    found = Run.objects.visible_to(request.membership).select_related("user").order_by("-created_at")
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    return render(request, "runs/runs.html", {"runs": page.object_list, "page_obj": page})

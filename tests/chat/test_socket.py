@@ -1,0 +1,222 @@
+"""A question over the socket, up to a cited answer; and everybody who must get nothing."""
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from apps.chat import reply, stream
+from apps.chat.models import Citation, Conversation, Message
+from apps.runs.models import Run
+from apps.tenants.context import tenant_context
+from apps.tenants.models import Membership
+from apps.tenants.threads import in_thread
+from tests.conftest import Cast
+
+ACME = "/t/acme/ws/chat/"
+
+
+async def test_a_question_is_answered_with_a_citation_and_leaves_one_run(handbooks: Cast, socket: Any) -> None:
+    alice = await socket(handbooks.alice, ACME)
+
+    asked = await alice.ask("How many days of paid leave do we get?")
+    events = await alice.hear_all()
+
+    kinds = [event["type"] for event in events]
+    assert kinds[:3] == ["accepted", "waiting", "passages"]
+    assert set(kinds[3:-1]) == {"delta"}
+    assert kinds[-1] == "done"
+    assert events[0]["id"] == asked
+    text = "".join(event["text"] for event in events if event["type"] == "delta")
+    assert "28 days" in text and "25 days" not in text
+    done = events[-1]
+    assert [citation["number"] for citation in done["citations"]] == [1]
+    assert "28 days" in done["citations"][0]["quote"]
+    assert done["citations"][0]["url"].startswith("/t/acme/documents/")
+    with tenant_context(handbooks.acme):
+        stored = await in_thread(Message.objects.select_related("run").get, role="assistant")
+        completions = await in_thread(list, Run.objects.filter(kind="completion"))
+        searches = await in_thread(list, Run.objects.filter(kind="embedding", user=handbooks.alice))
+    assert (stored.text, stored.status, stored.run) == (text, "ok", completions[0])
+    assert len(completions) == 1 and len(searches) == 1
+    run = completions[0]
+    assert (run.status, run.provider, run.feature, run.user_id) == ("ok", "offline", "chat", handbooks.alice.id)
+    assert run.cost_usd == 0 and run.output_tokens > 0 and run.prompt_version_id is not None
+    with tenant_context(handbooks.globex):
+        assert await in_thread(Run.objects.filter(feature="chat").count) == 0
+
+
+async def test_the_other_tenant_gets_its_own_answer(handbooks: Cast, socket: Any) -> None:
+    charlie = await socket(handbooks.charlie, "/t/globex/ws/chat/")
+
+    await charlie.ask("How many days of paid leave do we get?")
+    events = await charlie.hear_all()
+
+    text = "".join(event.get("text", "") for event in events)
+    assert "25 days" in text and "Acme" not in json.dumps(events)
+
+
+async def test_who_may_not_connect(handbooks: Cast, socket: Any) -> None:
+    assert await socket(handbooks.charlie, ACME) is None
+    assert await socket(None, ACME) is None
+    assert await socket(handbooks.alice, "/t/nobody/ws/chat/") is None
+    assert await socket(handbooks.alice, ACME, origin="http://evil.example") is None
+    assert await socket(handbooks.alice, ACME, origin="") is None
+    assert await socket(handbooks.alice, ACME, origin="http://testserver.evil.example") is None
+    assert await socket(handbooks.alice, ACME) is not None
+
+
+async def test_an_outsider_reaches_no_conversation_and_no_reply(handbooks: Cast, socket: Any) -> None:
+    alice, bob = await socket(handbooks.alice, ACME), await socket(handbooks.bob, ACME)
+    charlie = await socket(handbooks.charlie, "/t/globex/ws/chat/")
+    await alice.ask("How many days of paid leave do we get?")
+    accepted = (await alice.hear_all())[0]
+
+    for outsider in (bob, charlie):
+        await outsider.ask("What did she ask?", conversation=accepted["conversation"]["id"])
+        assert (await outsider.hear())["code"] == "no_conversation"
+        for action in ("follow", "stop"):
+            await outsider.say({"type": action, "reply": accepted["reply"]})
+            assert (await outsider.hear())["code"] == "no_reply"
+
+
+async def test_a_question_sent_twice_is_asked_once(handbooks: Cast, socket: Any) -> None:
+    first, second = await socket(handbooks.alice, ACME), await socket(handbooks.alice, ACME)
+    client_id = await first.ask("How many days of paid leave do we get?")
+    events = await first.hear_all()
+
+    await second.ask("How many days?", id=client_id, conversation=events[0]["conversation"]["id"])
+    again = await second.hear_all()
+
+    assert again[0]["reply"] == events[0]["reply"]
+    assert again[-1]["type"] == "done"
+    with tenant_context(handbooks.acme):
+        assert await in_thread(Message.objects.count) == 2
+
+
+async def test_a_reader_who_left_rejoins_where_they_were(handbooks: Cast, socket: Any) -> None:
+    leaver = await socket(handbooks.alice, ACME)
+    await leaver.ask("How many days of paid leave do we get?")
+    accepted = await leaver.hear("accepted")
+    seen = await leaver.hear("passages")
+    await leaver.leave()
+
+    back = await socket(handbooks.alice, ACME)
+    await back.say({"type": "follow", "reply": accepted["reply"], "cursor": seen["cursor"]})
+    rest = await back.hear_all()
+
+    assert {event["type"] for event in rest[:-1]} == {"delta"}
+    assert rest[-1]["type"] == "done" and rest[-1]["status"] == "ok"
+
+
+async def test_following_a_reply_whose_stream_is_gone_tells_it_from_the_database(handbooks: Cast, socket: Any) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    await alice.ask("How many days of paid leave do we get?")
+    events = await alice.hear_all()
+    with tenant_context(handbooks.acme):
+        await stream.forget([uuid.UUID(events[0]["reply"])])
+
+    await alice.say({"type": "follow", "reply": events[0]["reply"]})
+    told = await alice.hear_all()
+
+    assert [event["type"] for event in told] == ["restart", "delta", "done"]
+    assert told[1]["text"] == "".join(event.get("text", "") for event in events)
+    assert told[2]["citations"] == events[-1]["citations"]
+
+
+async def test_a_reply_whose_process_died_keeps_what_it_said(handbooks: Cast, socket: Any) -> None:
+    with tenant_context(handbooks.acme):
+        conversation = await in_thread(Conversation.objects.create, user=handbooks.alice, title="x")
+        dead = await in_thread(
+            Message.objects.create, conversation=conversation, role="assistant", status=Message.Status.STREAMING
+        )
+        writer = stream.Writer(dead.id)
+        await writer.delta("Everybody gets ")
+        await stream.redis().delete(f"{stream.key(dead.id)}:alive")
+    alice = await socket(handbooks.alice, ACME)
+
+    await alice.say({"type": "follow", "reply": str(dead.id)})
+    events = await alice.hear_all()
+
+    assert events[-1]["code"] == "interrupted"
+    with tenant_context(handbooks.acme):
+        kept = await in_thread(Message.objects.get, pk=dead.id)
+    assert (kept.status, kept.text) == ("failed", "Everybody gets ")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ("not json", "bad_frame"),
+        ('{"type": "delete_everything"}', "bad_frame"),
+        ("[1]", "bad_frame"),
+        ('{"type": "ask", "id": "x", "text": "hi"}', "bad_frame"),
+        ('{"type": "ask", "id": "%s", "text": "  "}', "empty"),
+        ('{"type": "ask", "id": "%s", "text": "{long}"}', "too_long"),
+        ('{"type": "follow", "reply": "%s"}', "no_reply"),
+    ],
+)
+async def test_a_bad_frame_gets_a_sentence(committed_cast: Cast, socket: Any, frame: str, code: str) -> None:
+    alice = await socket(committed_cast.alice, ACME)
+
+    await alice.say(frame.replace("%s", str(uuid.uuid4())).replace("{long}", "x" * 9_000))
+    event = await alice.hear()
+
+    assert (event["type"], event["code"]) == ("error", code)
+    assert event["message"] and event["action"]
+
+
+async def test_a_second_question_waits_for_the_answer_before(committed_cast: Cast, socket: Any) -> None:
+    with tenant_context(committed_cast.acme):
+        conversation = await in_thread(Conversation.objects.create, user=committed_cast.alice, title="x")
+        await in_thread(
+            Message.objects.create, conversation=conversation, role="assistant", status=Message.Status.STREAMING
+        )
+    alice = await socket(committed_cast.alice, ACME)
+
+    await alice.ask("And now?", conversation=str(conversation.id))
+
+    assert (await alice.hear())["code"] == "busy"
+
+
+async def test_a_member_removed_while_connected_is_cut_off(handbooks: Cast, socket: Any) -> None:
+    bob = await socket(handbooks.bob, ACME)
+    with tenant_context(handbooks.acme):
+        await in_thread(Membership.objects.filter(user=handbooks.bob).delete)
+
+    await bob.ask("How many days of paid leave do we get?")
+
+    assert (await bob.receive_output(timeout=10))["type"] == "websocket.close"
+
+
+async def test_a_stopped_server_stores_what_was_said(handbooks: Cast, socket: Any) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    await alice.ask("How many days of paid leave do we get?")
+    await alice.hear("waiting")
+
+    await reply.drain()
+
+    done = (await alice.hear_all())[-1]
+    assert done["type"] == "done" and done["status"] in ("stopped", "ok")
+    with tenant_context(handbooks.acme):
+        assert not await in_thread(Message.objects.filter(status=Message.Status.STREAMING).exists)
+        assert not await in_thread(Run.objects.filter(status=Run.Status.RUNNING).exists)
+
+
+async def test_a_deleted_document_takes_its_citations_along(handbooks: Cast, socket: Any) -> None:
+    from apps.knowledge.add import remove
+    from apps.knowledge.models import Chunk, Document
+
+    alice = await socket(handbooks.alice, ACME)
+    await alice.ask("How many days of paid leave do we get?")
+    await alice.hear_all()
+
+    with tenant_context(handbooks.acme):
+        document = await in_thread(Document.objects.get)
+        path = document.file.path
+        await in_thread(remove, document)
+        counts = [await in_thread(model.unscoped.count) for model in (Document, Chunk, Citation)]
+    assert counts == [0, 0, 0]
+    assert not await asyncio.to_thread(__import__("os").path.exists, path)

@@ -33,6 +33,7 @@ class PlatformSite(UnfoldAdminSite):
 
 
 def add_nonce(request: HttpRequest, response: HttpResponse) -> None:
-    nonce = str(request.csp_nonce)
+    nonce = str(request.csp_nonce)  # type: ignore[attr-defined]
     response.content = response.content.replace(b"<style", f'<style nonce="{nonce}"'.encode())
-    response._csp_update = {**getattr(response, "_csp_update", {}), "style-src": [SELF, f"'nonce-{nonce}'"]}
+    policy = {**getattr(response, "_csp_update", {}), "style-src": [SELF, f"'nonce-{nonce}'"]}
+    response._csp_update = policy  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ write instead. Values are never repeated for variables that hold secrets.
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -86,8 +87,8 @@ def origins(name: str) -> list[str]:
     return found
 
 
-def database(name: str, default: object = REQUIRED) -> dict[str, object] | None:
-    """A Postgres URL as Django's connection settings, without ENGINE; None if unset and `default` is None.
+def database(name: str, default: object = REQUIRED) -> dict[str, Any]:
+    """A Postgres URL as Django's connection settings, without ENGINE; empty if unset and `default` is None.
 
     Accepts postgres://user:password@host:port/name and, for a unix socket, ?host=/folder.
     """
@@ -96,7 +97,7 @@ def database(name: str, default: object = REQUIRED) -> dict[str, object] | None:
     if not value:
         if default is REQUIRED:
             raise BadSetting(name, "is not set", mend + " Or start with `make run`, which brings a database.")
-        return None
+        return {}
     parts = urlsplit(value)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise BadSetting(name, "is not a Postgres URL", mend)

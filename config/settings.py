@@ -1,6 +1,7 @@
 """Every setting, read from the environment. `config.env` says what is wrong with a bad one."""
 
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 
@@ -109,7 +110,7 @@ TEMPLATES = [
 POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 16, at_least=2)
 
 
-def connection(parameters: dict) -> dict:
+def connection(parameters: dict[str, Any]) -> dict[str, Any]:
     # The pool keeps connections across the short-lived threads an ASGI server runs views in.
     options = {**parameters["OPTIONS"], "pool": {"min_size": 1, "max_size": POOL_SIZE, "timeout": 15}}
     return {

@@ -1,6 +1,7 @@
 """A question is asked: its rows, before anything is answered."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -59,7 +60,7 @@ def ask(text: str, *, user: User, client_id: UUID, conversation_id: UUID | None)
             in_reply_to=question,
             created_at=timezone.now(),
         )
-        Message.objects.filter(pk=question.pk).update(created_at=reply.created_at - timezone.timedelta(microseconds=1))
+        Message.objects.filter(pk=question.pk).update(created_at=reply.created_at - timedelta(microseconds=1))
         Conversation.objects.filter(pk=conversation.pk).update(updated_at=reply.created_at)
     return Asked(conversation, question, reply, conversation_id is None, is_repeat=False)
 

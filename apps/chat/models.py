@@ -63,6 +63,8 @@ class Message(TenantOwned):
     run = models.ForeignKey(Run, null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    citations_json: str  # set by the view that shows it
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant", "id"], name="message_tenant_id"),

@@ -1,6 +1,7 @@
 """Storing a reply: its words, how it ended, and the passages it cites."""
 
 import re
+
 from django.db import transaction
 
 from apps.knowledge.models import Document

@@ -65,9 +65,11 @@ class Writer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.flush()
         async with redis().pipeline(transaction=False) as pipe:
-            await pipe.expire(self._key, KEEP_S).delete(f"{self._key}:alive").execute()
+            pipe.expire(self._key, KEEP_S)
+            pipe.delete(f"{self._key}:alive")
+            await pipe.execute()
 
-    async def put(self, type: str, **fields: Any) -> None:  # noqa: A002
+    async def put(self, type: str, **fields: Any) -> None:
         """Append an event, after the text that was pending."""
         await self.flush()
         await self._append({"type": type, **fields})
@@ -108,9 +110,9 @@ async def follow(reply_id: UUID, cursor: str = START) -> AsyncIterator[Event]:
     """Events after `cursor`, each with its own `cursor`, until the last one. Ends early if the writer died."""
     name = key(reply_id)
     while True:
-        batches = await redis().xread({name: cursor}, count=500, block=BLOCK_MS)
+        batches: Any = await redis().xread({name: cursor}, count=500, block=BLOCK_MS)
         for _, entries in batches or []:
-            for cursor, fields in entries:  # noqa: B020  (the last one read is where the next read begins)
+            for cursor, fields in entries:
                 event = json.loads(fields["event"])
                 yield {**event, "cursor": cursor}
                 if event["type"] in LAST:
@@ -121,10 +123,11 @@ async def follow(reply_id: UUID, cursor: str = START) -> AsyncIterator[Event]:
 
 async def said_so_far(reply_id: UUID) -> str:
     """The text of a reply as its stream has it; what is left of one whose process died."""
+    entries: Any = await redis().xrange(key(reply_id))
     text = ""
-    for _, fields in await redis().xrange(key(reply_id)):
+    for _, fields in entries:
         event = json.loads(fields["event"])
-        text = "" if event["type"] == "restart" else text + event.get("text", "") if event["type"] == "delta" else text
+        text = "" if event["type"] == "restart" else text + event.get("text", "")
     return text
 
 

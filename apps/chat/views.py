@@ -4,12 +4,13 @@ from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import get_script_prefix
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.knowledge.models import Document
+from apps.tenants.http import WorkspaceRequest
 
 from . import stream
 from .ask import short
@@ -24,21 +25,21 @@ EXAMPLES = [
 ]
 
 
-def own(request: HttpRequest) -> QuerySet[Conversation]:
+def own(request: WorkspaceRequest) -> QuerySet[Conversation]:
     return Conversation.objects.of(request.user)
 
 
-def listed(request: HttpRequest) -> QuerySet[Conversation]:
+def listed(request: WorkspaceRequest) -> QuerySet[Conversation]:
     return own(request).order_by("-updated_at")[:LISTED]
 
 
 @require_GET
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: WorkspaceRequest) -> HttpResponse:
     return page(request, None, [])
 
 
 @require_GET
-def conversation(request: HttpRequest, id: UUID) -> HttpResponse:
+def conversation(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(own(request), pk=id)
     citations = Citation.objects.select_related("document").defer("document__text", "document__page_starts")
     messages = found.messages.select_related("run").prefetch_related(
@@ -47,7 +48,7 @@ def conversation(request: HttpRequest, id: UUID) -> HttpResponse:
     return page(request, found, list(messages.order_by("created_at")))
 
 
-def page(request: HttpRequest, current: Conversation | None, messages: list[Message]) -> HttpResponse:
+def page(request: WorkspaceRequest, current: Conversation | None, messages: list[Message]) -> HttpResponse:
     for message in messages:
         message.citations_json = json.dumps([citation_json(citation) for citation in message.citations.all()])
     context: dict[str, Any] = {
@@ -62,12 +63,12 @@ def page(request: HttpRequest, current: Conversation | None, messages: list[Mess
 
 
 @require_GET
-def conversations(request: HttpRequest) -> HttpResponse:
+def conversations(request: WorkspaceRequest) -> HttpResponse:
     return render(request, "chat/_conversations.html", {"conversations": listed(request)})
 
 
 @require_POST
-def rename(request: HttpRequest, id: UUID) -> HttpResponse:
+def rename(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(own(request), pk=id)
     if title := short(request.POST.get("title", "")):
         found.title = title
@@ -76,7 +77,7 @@ def rename(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 @require_POST
-def delete(request: HttpRequest, id: UUID) -> HttpResponse:
+def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     """Delete the conversation with its messages, citations and streams. A reply under way loses its home."""
     found = get_object_or_404(own(request), pk=id)
     replies = list(found.messages.filter(role=Message.Role.ASSISTANT).values_list("id", flat=True))

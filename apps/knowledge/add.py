@@ -8,6 +8,7 @@ from typing import Literal
 from django.conf import settings
 from django.core.files import File
 from django.db import IntegrityError, transaction
+from django.db.models.fields.files import FieldFile
 
 from apps.tenants.models import User
 
@@ -79,13 +80,14 @@ def sniff_upload(upload: File, filename: str) -> str:
 
 def remove(document: Document) -> None:
     """Delete every trace: the rows (chunks and citations go with the document's), and the file."""
-    name, storage = document.file.name, document.file.storage
+    file = document.file
     document.delete()
-    transaction.on_commit(lambda: delete_file(storage, name))
+    transaction.on_commit(lambda: delete_file(file))
 
 
-def delete_file(storage: object, name: str) -> None:
-    storage.delete(name)  # type: ignore[attr-defined]
-    folder = Path(storage.path(name)).parent  # type: ignore[attr-defined]
+def delete_file(file: FieldFile) -> None:
+    """The file and the folder that was made for it."""
+    folder = Path(file.path).parent
+    file.delete(save=False)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -2,10 +2,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
+
+from apps.tenants.http import WorkspaceRequest
 
 from .add import ACCEPT, Notice, add, remove
 from .models import Chunk, Document
@@ -26,17 +28,17 @@ def table_context(notices: list[Notice] | None = None) -> dict[str, Any]:
 
 
 @require_GET
-def documents(request: HttpRequest) -> HttpResponse:
+def documents(request: WorkspaceRequest) -> HttpResponse:
     return render(request, "knowledge/documents.html", table_context())
 
 
 @require_GET
-def table(request: HttpRequest) -> HttpResponse:
+def table(request: WorkspaceRequest) -> HttpResponse:
     return render(request, "knowledge/_documents.html", table_context())
 
 
 @require_POST
-def upload(request: HttpRequest) -> HttpResponse:
+def upload(request: WorkspaceRequest) -> HttpResponse:
     outcomes = [add(file, user=request.user) for file in request.FILES.getlist("files")]
     notices = [outcome for outcome in outcomes if isinstance(outcome, Notice)]
     if not outcomes:
@@ -45,7 +47,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-def document(request: HttpRequest, id: UUID) -> HttpResponse:
+def document(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     """The document's text, with the passage named in `?passage=` marked."""
     found = get_object_or_404(Document.objects, pk=id)
     try:
@@ -57,7 +59,7 @@ def document(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 @require_GET
-def original(request: HttpRequest, id: UUID) -> FileResponse:
+def original(request: WorkspaceRequest, id: UUID) -> FileResponse:
     """The uploaded bytes, as a download: never shown by the browser on our origin."""
     found = get_object_or_404(Document.objects, pk=id)
     response = FileResponse(found.file.open("rb"), as_attachment=True, filename=found.filename)
@@ -66,7 +68,7 @@ def original(request: HttpRequest, id: UUID) -> FileResponse:
 
 
 @require_POST
-def retry(request: HttpRequest, id: UUID) -> HttpResponse:
+def retry(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(Document.objects.filter(status=Document.Status.FAILED), pk=id)
     found.requeue()
     ingest_document.delay(str(found.id))
@@ -74,7 +76,7 @@ def retry(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 @require_POST
-def delete(request: HttpRequest, id: UUID) -> HttpResponse:
+def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     remove(get_object_or_404(Document.objects, pk=id))
     if request.htmx:
         return render(request, "knowledge/_documents.html", table_context())
@@ -82,7 +84,7 @@ def delete(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 @require_GET
-def search_page(request: HttpRequest) -> HttpResponse:
+def search_page(request: WorkspaceRequest) -> HttpResponse:
     """What retrieval finds for a query, and why it ranks as it does."""
     q = request.GET.get("q", "").strip()[:500]
     results = search(q, limit=10, user=request.user) if q else []

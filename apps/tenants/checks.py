@@ -42,6 +42,6 @@ def refuse_to_serve() -> None:
     """Ends this process with the checks' errors, if there are any. For web and worker, before they take work."""
     errors = app_role_is_bound_by_rls(databases=["default"])
     connections["default"].close()
-    connections["default"].close_pool()  # a pool doesn't survive the worker's fork
+    connections["default"].close_pool()  # type: ignore[attr-defined]  # a pool doesn't survive the worker's fork
     if errors:
         raise SystemExit("\n".join(f"{error.msg}\n{error.hint}" for error in errors))

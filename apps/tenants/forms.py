@@ -20,7 +20,8 @@ class SignupForm(AllauthSignupForm):
     def save(self, request: HttpRequest) -> User:
         with transaction.atomic():
             user = super().save(request)
-            request.new_workspace = create_workspace(self.cleaned_data["workspace_name"], owner=user)
+            workspace = create_workspace(self.cleaned_data["workspace_name"], owner=user)
+        request.new_workspace = workspace  # type: ignore[attr-defined]
         return user
 
 
@@ -34,16 +35,6 @@ class WorkspaceForm(forms.ModelForm):
     class Meta:
         model = Tenant
         fields = ("name", "slug")
-
-    def clean_slug(self) -> str:
-        slug = self.cleaned_data["slug"].strip()
-        if slug:
-            Tenant._meta.get_field("slug").run_validators(slug)
-        return slug
-
-    def _post_clean(self) -> None:
-        if self.cleaned_data.get("slug"):
-            super()._post_clean()
 
     def create(self, owner: User) -> Tenant:
         data: dict[str, Any] = self.cleaned_data

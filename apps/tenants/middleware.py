@@ -27,7 +27,7 @@ class WorkspaceMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.workspace = request.membership = None
+        request.workspace = request.membership = None  # type: ignore[attr-defined]
         with user_context(request.user) if request.user.is_authenticated else nullcontext():
             match = WORKSPACE_PATH.fullmatch(request.path_info)
             return self.enter(request, match["slug"], match["rest"]) if match else self.get_response(request)
@@ -40,7 +40,7 @@ class WorkspaceMiddleware:
             raise Http404("No such workspace.")
         if rest is None:
             return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
-        request.workspace, request.membership = membership.tenant, membership
+        request.workspace, request.membership = membership.tenant, membership  # type: ignore[attr-defined]
         outer = get_script_prefix()
         request.path_info = rest
         request.META["SCRIPT_NAME"] = outer.rstrip("/") + f"/t/{slug}"

@@ -29,7 +29,7 @@ def silos_only(codename: str | None = None) -> type:
 @contextmanager
 def as_owner() -> Iterator[None]:
     """Connect as the role that owns the tables. Web and workers never have its password."""
-    if settings.DATABASE_OWNER is None:
+    if not settings.DATABASE_OWNER:
         raise BadSetting(
             "DATABASE_OWNER_URL",
             "is not set, and only the owner of the tables may change them",
@@ -38,7 +38,7 @@ def as_owner() -> Iterator[None]:
     parameters = connection.settings_dict
     app = dict(parameters)
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
     parameters.update(settings.DATABASE_OWNER)
     try:
         yield

@@ -74,7 +74,6 @@ class Tenant(TenantMixin):
     """A workspace: one customer. Pooled, unless a schema named `schema_name` exists."""
 
     auto_create_schema = False
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80)
     slug = models.CharField("address", max_length=40, unique=True, validators=[validate_slug])
@@ -84,7 +83,7 @@ class Tenant(TenantMixin):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self.schema_name:
+        if not self.schema_name:  # type: ignore[has-type]
             self.schema_name = "t_" + self.id.hex  # from the id: a changed address moves no schema
         super().save(*args, **kwargs)
 

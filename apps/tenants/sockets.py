@@ -34,7 +34,7 @@ class WorkspaceSocket:
         membership = None
         if match and match["rest"] and is_own_origin(headers):
             membership = await in_thread(find_membership, session_key(headers), match["slug"])
-        if membership is None:
+        if match is None or membership is None:
             await receive()
             await send(FORBIDDEN)
             return
@@ -66,7 +66,7 @@ def session_key(headers: dict[str, str]) -> str:
 def find_membership(key: str, slug: str) -> Membership | None:
     """The membership of the session's user in the workspace named `slug`, or None."""
     store = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    user = get_user(SimpleNamespace(session=store))
+    user = get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]
     if not key or not user.is_authenticated:
         return None
     with user_context(user):

@@ -3,6 +3,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from .forms import WorkspaceForm
+from .http import SignedInRequest
 from .models import Membership
 from .templatetags.workspace import workspace_url
 
@@ -12,7 +13,7 @@ def landing(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-def workspaces(request: HttpRequest) -> HttpResponse:
+def workspaces(request: SignedInRequest) -> HttpResponse:
     """The switcher; who has just one workspace is taken there."""
     memberships = list(Membership.unscoped.of(request.user))
     if len(memberships) == 1 and "all" not in request.GET:
@@ -21,7 +22,7 @@ def workspaces(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-def create(request: HttpRequest) -> HttpResponse:
+def create(request: SignedInRequest) -> HttpResponse:
     form = WorkspaceForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         return redirect(workspace_url(form.create(request.user), "chat:home"))

@@ -22,6 +22,7 @@ Settings = tuple[str, str, str]
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _applied: tuple[Settings, bool] | None = None  # and whether they are local to the transaction
+    _setting_search_path: bool
 
     def _wanted(self) -> Settings:
         scope = current_scope()

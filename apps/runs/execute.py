@@ -88,6 +88,7 @@ async def complete(
             closing = answered(reply)
             said = [reply.text]
     except GatewayError as error:
+        log.warning("run %s: %s", run.id, error)
         run.error = error
         closing = failed(error, request, said)
     except asyncio.CancelledError:
@@ -148,15 +149,18 @@ def answered(reply: Reply) -> dict[str, Any]:
 
 
 def stopped(request: Request, said: list[str]) -> dict[str, Any]:
-    usage = Usage.estimate(request, "".join(said))
+    usage = Usage.estimate(request, "".join(said), pieces=len(said))
     return {"status": Run.Status.STOPPED, "error_code": "", **tokens(usage)}
 
 
 def failed(error: GatewayError, request: Request, said: list[str]) -> dict[str, Any]:
-    usage = error.usage or (Usage.estimate(request, "".join(said)) if said else Usage(0, 0))
+    usage = error.usage or (Usage.estimate(request, "".join(said), pieces=len(said)) if said else Usage(0, 0))
     return {
         "status": Run.Status.FAILED,
         "error_code": error.code,
+        "provider": error.target.provider,
+        "model": error.target.model,
+        "request_id": error.request_id,
         "attempts": attempts(error.attempts),
         **tokens(usage),
     }

@@ -1,0 +1,148 @@
+"""The words of the gateway: what goes into a model call and what comes out.
+
+Everything is frozen, and token counts are inclusive everywhere: cached tokens and cache writes are part of
+input_tokens, reasoning tokens are part of output_tokens, whatever the provider's own convention is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "filter"]
+OnDelta = Callable[[str], Awaitable[None]]
+"""Receives each piece of the answer as it arrives. The reply's text is exactly the pieces joined."""
+
+BYTES_PER_TOKEN = 3
+TOKENS_PER_MESSAGE = 4  # its role and markers
+
+
+def estimate_tokens(text: str) -> int:
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A retrieved chunk, as it was numbered for the model and the reader (from 1)."""
+
+    number: int
+    title: str
+    heading: str
+    text: str
+    score: float
+    lexical: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call. Models read the messages; the offline answerer reads the question and the passages."""
+
+    messages: tuple[Message, ...]
+    max_output_tokens: int
+    passages: tuple[Passage, ...] = ()
+    question: str = ""
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, inclusive: the four kinds below the first two are parts of them.
+
+    cached_tokens, cache_write_tokens and cache_write_1h_tokens are disjoint parts of input_tokens;
+    reasoning_tokens is a part of output_tokens. `estimated` says that the provider sent no usage (a cut or a
+    cancelled stream, or a server that never does) and the tokens were counted from bytes.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+    @classmethod
+    def estimate(cls, request: Request, text: str, pieces: int = 0) -> Usage:
+        """What a call probably used when nobody said: rather too much than too little.
+
+        A token every three bytes is high for European languages (four and more) and about right for Chinese or
+        code. `pieces` is how many deltas came: each of them was at least one token.
+        """
+        asked = sum(estimate_tokens(message.content) + TOKENS_PER_MESSAGE for message in request.messages)
+        return cls(asked, max(estimate_tokens(text), pieces), estimated=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One entry of a chain: who is asked, and for which model."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds until the first content, between two events of the stream, and for the whole call."""
+
+    first_token_s: float = 30
+    idle_s: float = 20
+    total_s: float = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One target that was tried: "ok" or the error's code."""
+
+    target: Target
+    status: str
+    latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished answer. `model_answered` is the provider's own name for what answered."""
+
+    text: str
+    target: Target
+    model_answered: str
+    usage: Usage
+    finish_reason: FinishReason
+    request_id: str
+    ttft_ms: int
+    latency_ms: int
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors of unit length, float32 [texts, dimensions], in the order of the texts."""
+
+    vectors: npt.NDArray[np.float32]
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens; None where the model has no such price."""
+
+    input: Decimal | None
+    output: Decimal | None
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None

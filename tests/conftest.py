@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client, TransactionTestCase
@@ -84,7 +85,15 @@ def wipe() -> None:
 
 
 TransactionTestCase._fixture_teardown = lambda self: wipe()
-django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow ones are slow on purpose
+
+
+class QuickHasher(PBKDF2PasswordHasher):
+    """Slow hashing is on purpose, and not the tests'. A server with the usual settings can check its hashes."""
+
+    iterations = 1
+
+
+django_settings.PASSWORD_HASHERS = ["tests.conftest.QuickHasher"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,152 @@
+"""A real Chromium against a real web process and a real worker, on the test database.
+
+Without a browser these tests are skipped with a loud reason; REQUIRE_BROWSER=1 makes that a failure.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from apps.tenants.models import User
+from tests.conftest import PASSWORD, ROOT, Cast
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), "")
+WHY_NOT = "BROWSER TESTS DID NOT RUN: no Chromium on this machine. Install the package `chromium` and run again."
+BUILT = ROOT / "static/dist/.vite/manifest.json"
+START_S = 60
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("browser")
+            if not CHROMIUM and not os.environ.get("REQUIRE_BROWSER"):
+                item.add_marker(pytest.mark.skip(reason=WHY_NOT))
+
+
+@dataclass
+class Server:
+    url: str
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def server(django_db_setup: None) -> Iterator[Server]:
+    """Web and worker as `make run` starts them, with what the tests' settings say."""
+    if not CHROMIUM:
+        pytest.fail(WHY_NOT)
+    if not BUILT.exists():
+        pytest.fail("The front end is not built. Run `make test`, which builds it, or `npm run build`.")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environ = {**os.environ, "PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)
+    web = ["uvicorn", "config.asgi:application", "--port", str(port), "--log-level", "warning"]
+    worker = ["celery", "-A", "config.celery", "worker", "--concurrency", "1", "--loglevel", "warning"]
+    running = Server(f"http://127.0.0.1:{port}")
+    try:
+        for command in (web, worker):
+            running.processes.append(subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environ))
+        wait_until_ready(running)
+        yield running
+    finally:
+        for process in running.processes:
+            process.terminate()
+        for process in running.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_ready(server: Server) -> None:
+    web, worker = server.processes
+    for _ in range(START_S * 10):
+        if worker.poll() is not None:
+            pytest.fail("The worker ended at its start; its output is above.")
+        try:
+            with urllib.request.urlopen(f"{server.url}/healthz", timeout=1):
+                return
+        except OSError:
+            try:
+                web.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            pytest.fail("The web process ended at its start; its output is above.")
+    pytest.fail(f"The web process did not answer within {START_S} seconds.")
+
+
+@pytest.fixture(scope="session")
+def browser(server: Server) -> Iterator[Browser]:
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-component-update"])
+
+
+@pytest.fixture
+def visit(
+    browser: Browser, server: Server, committed_cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Page]]:
+    """visit(user, "/t/acme/", width=1280, dark=False) -> the page, signed in through the form, as that user.
+
+    At the end no page may have broken the content security policy, thrown an error or asked another host.
+    """
+    # Playwright's loop runs in this thread; the ORM calls between its steps are ours alone.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def listen(page: Page) -> None:
+        page.on("pageerror", lambda error: complaints.append(f"error on {page.url}: {error}"))
+        page.on("console", lambda said: complaints.append(said.text) if is_policy(said) else None)
+        page.on("request", lambda request: complaints.append(request.url) if is_foreign(request.url) else None)
+
+    def is_foreign(url: str) -> bool:
+        return not url.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:", "about:"))
+
+    def open_page(user: User | None, path: str = "/", *, width: int = 1280, dark: bool = False, **more: Any) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 844 if width < 500 else 860},
+            color_scheme="dark" if dark else "light",
+            base_url=server.url,
+            **more,
+        )
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        context.on("page", listen)
+        page = context.new_page()
+        if user is not None:
+            sign_in(page, user, path)
+        else:
+            page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def is_policy(said: Any) -> bool:
+    return "Content Security Policy" in said.text or "Content-Security-Policy" in said.text
+
+
+def sign_in(page: Page, user: User, path: str) -> None:
+    page.goto(f"/accounts/login/?next={path}")
+    page.locator("input[name=login]").fill(user.email)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("form button[type=submit]").first.click()
+    page.wait_for_url(lambda url: "/accounts/login/" not in url)

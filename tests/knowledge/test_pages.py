@@ -12,6 +12,7 @@ from apps.chat.models import Conversation
 from apps.knowledge.add import store
 from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk, Document
+from apps.knowledge.unfinished import queue_unfinished
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
 from config.celery import app as celery_app
@@ -192,3 +193,21 @@ def test_a_task_without_a_tenant_fails_loudly(db: None) -> None:
 
     with pytest.raises(NoTenantHeader, match="ingest_document"):
         ingest_document.apply(args=[str(uuid.uuid4())], throw=True)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "platform"])
+def test_documents_of_a_killed_worker_are_queued_again(committed_cast: Cast, media: Path, queue: list) -> None:
+    for tenant, status in ((committed_cast.acme, "embedding"), (committed_cast.globex, "ready")):
+        with tenant_context(tenant):
+            document = store(ContentFile(TEXT, name="leave.md"), user=None)
+            Document.objects.filter(pk=document.pk).update(status=status)
+
+    assert queue_unfinished() == 1
+
+    assert [headers["tenant_id"] for _, headers in queue] == [str(committed_cast.acme.id)]
+
+
+def test_a_documents_headings_are_shown_as_headings(cast: Cast, handbook: Document) -> None:
+    page = signed_in(cast.bob).get(f"/t/acme/documents/{handbook.id}/").content.decode()
+
+    assert '<h3 class="document-heading">Leave</h3>' in page

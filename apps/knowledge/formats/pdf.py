@@ -21,7 +21,10 @@ FRAGMENT = re.compile(rf"[^\r\n{BREAK}]+{BREAK}?")
 # Stamps and page numbers on scanned pages make a few letters; a page of words has far more.
 FEW_LETTERS = 8
 INFLATED_MB = 75  # where pypdf stops inflating a stream
-TITLE_OF_A_FILE = re.compile(r"\.(?:docx?|rtf|odt|pdf|tex|dvi|indd|qxd|pptx?|xlsx?|html?)$", re.IGNORECASE)
+# What a program put there by itself: the name of a file, or the address of a printed page.
+NO_TITLE = re.compile(
+    r"\.(?:docx?|rtf|odt|pdf|tex|dvi|indd|qxd|pptx?|xlsx?|html?)$|^(?:about|https?|file|data):", re.IGNORECASE
+)
 
 
 def read_pdf(path: Path) -> tuple[str, str | None, list[int]]:
@@ -80,7 +83,7 @@ def lines_by_number(text: str) -> Iterator[Line]:
 def finished(pages: list[list[Line]], title: str | None) -> tuple[str, str | None, list[int]]:
     text, starts = compose(pages)
     title = " ".join(clean(title or "").split()).removeprefix("Microsoft Word - ")
-    if len(title) < 3 or title.lower() in {"untitled", "document", "title"} or TITLE_OF_A_FILE.search(title):
+    if len(title) < 3 or title.lower() in {"untitled", "document", "title"} or NO_TITLE.search(title):
         title = title_of_page(text[: starts[1] if len(starts) > 1 else None])
     return text, title or None, starts
 

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Everything a release does before it serves: migrate as owner, sync prompts and prices, and --seed the demo."
+    help = "Everything a release does before it serves: migrate as owner, sync prompts and prices, take up work."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -17,5 +17,6 @@ class Command(BaseCommand):
         self.stdout.write("Migrated.")
         call_command("prompts", "sync", stdout=self.stdout)
         call_command("prices", "sync", stdout=self.stdout)
+        call_command("queue_unfinished", stdout=self.stdout)
         if options["seed"]:
             call_command("seed", stdout=self.stdout)

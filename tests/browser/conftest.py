@@ -41,7 +41,7 @@ class Server:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(django_db_setup: None) -> Iterator[Server]:
     """Web and worker as `make run` starts them, with what the tests' settings say."""
     if not CHROMIUM:
@@ -89,23 +89,22 @@ def wait_until_ready(server: Server) -> None:
     pytest.fail(f"The web process did not answer within {START_S} seconds.")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(server: Server) -> Iterator[Browser]:
+    """One browser for this folder. Its event loop runs in this thread until it is closed, which Django's ORM takes
+    for a coroutine's; between Playwright's steps the ORM calls are ours alone."""
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-component-update"])
 
 
 @pytest.fixture
-def visit(
-    browser: Browser, server: Server, committed_cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Page]]:
+def visit(browser: Browser, server: Server, committed_cast: Cast) -> Iterator[Callable[..., Page]]:
     """visit(user, "/t/acme/", width=1280, dark=False) -> the page, signed in through the form, as that user.
 
     At the end no page may have broken the content security policy, thrown an error or asked another host.
     """
-    # Playwright's loop runs in this thread; the ORM calls between its steps are ours alone.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 

@@ -1,0 +1,20 @@
+// What every page needs. The chat has an entry of its own: it carries the Markdown libraries.
+import "./styles/main.css";
+import "./htmx";
+import { watchConfirmations } from "./confirm";
+import { watchConversations } from "./conversations";
+import { watchFlashes } from "./flash";
+import { watchUploads } from "./knowledge/upload";
+import { showDocument } from "./knowledge/viewer";
+import { watchMenus } from "./menus";
+import { watchThemes } from "./theme";
+import { watchTimes } from "./times";
+
+watchThemes();
+watchMenus();
+watchConfirmations();
+watchFlashes();
+watchTimes();
+watchConversations();
+watchUploads();
+showDocument();

@@ -207,6 +207,7 @@ FAULTS = {
     "too_long": ("The question and its passages are too long for the model.", "Ask a shorter question."),
     "content_filtered": ("The provider declined to answer this.", "Rephrase the question."),
     "model_not_found": ("The configured model does not exist.", "Ask your administrator to choose another model."),
+    "bad_request": ("The model refused the request as we sent it.", "Ask differently, or tell your administrator."),
     "deadline_exceeded": ("The model took too long.", "Ask again; a shorter question is answered sooner."),
     "truncated": ("The answer ended before it was complete.", "Ask again."),
     "interrupted": ("The connection to the model broke while it was answering.", "Ask again."),

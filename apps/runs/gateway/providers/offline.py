@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from itertools import takewhile
 
 from ..types import Attempt, Deadlines, FinishReason, OnDelta, Passage, Reply, Request, Target, Usage, estimate_tokens
 from .base import Embedder
@@ -26,6 +27,7 @@ QUOTE_FROM_COSINE = 0.3
 QUOTE_LENGTH = 500
 LIST_LENGTH = 8
 CODE_LINES = 20
+FENCE = "```"
 
 LEAD = "Quoting the passages that fit best, word for word, because no model key is configured:"
 NO_ANSWER = (
@@ -133,39 +135,39 @@ def quote(group: Sequence[Ranked]) -> str:
     lines: list[str] = []
     quoted_to: int | None = None  # the position of the last sentence that is in the quote
     for candidate in group:
-        sentence, text = candidate.sentence, shown(candidate.sentence)
         if quoted_to is not None and candidate.position <= quoted_to:
             continue
-        follows = quoted_to is not None and candidate.position == quoted_to + 1
+        new = block(candidate.sentence)
+        if lines and lines[-1].endswith("”") and new[0].startswith("“"):
+            gap = " " if candidate.position - 1 == quoted_to else " … "
+            new = [f"{lines.pop()[:-1]}{gap}{new[0][1:]}"]
+        lines += new
         quoted_to = candidate.position
-        if sentence.kind == "code":
-            lines += ["```", *sentence.text.split("\n")[:CODE_LINES], "```"]
-        elif sentence.kind != "sentence":
-            lines.append(f"- {text}")
-        elif lines and lines[-1].endswith("”"):
-            lines[-1] = f"{lines[-1][:-1]}{' ' if follows else ' … '}{text}”"
-        else:
-            lines.append(f"“{text}”")
-        if sentence.kind == "sentence" and text.endswith(":"):
-            announced = list_after(whole, candidate.position)
-            lines += [f"- {shown(item)}" for item in announced]
-            quoted_to += len(announced)
+        for announced in announced_by(whole, candidate.position):
+            lines += block(announced)
+            quoted_to += 1
     mark = f"[{group[0].passage.number}]"
-    if lines[-1] == "```":
+    if lines[-1] == FENCE:
         lines.append(mark)
     else:
         lines[-1] += f" {mark}"
     return "\n".join(f"> {line}".rstrip() for line in lines)
 
 
-def list_after(whole: Sequence[Sentence], position: int) -> list[Sentence]:
-    """The list that a sentence ending in a colon announces."""
-    items: list[Sentence] = []
-    for sentence in whole[position + 1 : position + 1 + LIST_LENGTH]:
-        if sentence.kind != "item":
-            break
-        items.append(sentence)
-    return items
+def block(sentence: Sentence) -> list[str]:
+    if sentence.kind == "code":
+        return [FENCE, *sentence.text.split("\n")[:CODE_LINES], FENCE]
+    return [f"“{shown(sentence)}”" if sentence.kind == "sentence" else f"- {shown(sentence)}"]
+
+
+def announced_by(whole: Sequence[Sentence], position: int) -> list[Sentence]:
+    """The list, the table or the code that a sentence ending in a colon announces."""
+    if whole[position].kind != "sentence" or not whole[position].text.endswith(":"):
+        return []
+    following = whole[position + 1 : position + 1 + LIST_LENGTH]
+    if following and following[0].kind == "code":
+        return [following[0]]
+    return list(takewhile(lambda sentence: sentence.kind in ("item", "row"), following))
 
 
 MARKUP = re.compile(r"[\\`*\[\]<>|~#]|(?<!\w)_|_(?!\w)")

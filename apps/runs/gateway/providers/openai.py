@@ -30,16 +30,13 @@ class OpenAIProvider(StreamingProvider):
         return AsyncOpenAI(api_key=self._api_key, base_url=self.base_url, max_retries=0, timeout=None)
 
     async def start(self, client: Any, request: Request, model: str) -> Stream:
-        # OpenAI's newer models refuse max_tokens; most other servers know nothing else.
-        host = urlsplit(self.base_url or "https://api.openai.com").hostname or ""
-        limit = "max_completion_tokens" if host.endswith(("openai.com", "openai.azure.com")) else "max_tokens"
         options = {} if request.temperature is None else {"temperature": request.temperature}
         stream: Stream = await client.chat.completions.create(
             model=model,
             messages=[{"role": message.role, "content": message.content} for message in request.messages],
             stream=True,
             stream_options={"include_usage": True},
-            **{limit: request.max_output_tokens},
+            **{name_of_limit(self.base_url): request.max_output_tokens},
             **options,
         )
         return stream
@@ -83,6 +80,12 @@ class OpenAIProvider(StreamingProvider):
         if isinstance(error, openai.OpenAIError):
             return ProviderUnavailable(target, detail=redacted(str(error), self._api_key))
         return None
+
+
+def name_of_limit(base_url: str | None) -> str:
+    """OpenAI's newer models refuse max_tokens; many other servers know nothing else."""
+    host = urlsplit(base_url or "https://api.openai.com").hostname or ""
+    return "max_completion_tokens" if host.endswith((".openai.com", ".openai.azure.com")) else "max_tokens"
 
 
 def message_of(body: object) -> str:

@@ -88,9 +88,9 @@ class _Reader:
 
     def row(self, line: str) -> Iterator[Sentence]:
         values = cells(line)
-        if self.columns and len(self.columns) == len(values):
-            pairs = [(name, value) for name, value in zip(self.columns, values, strict=True) if value]
-            text = "; ".join(f"{name}: {value}" if name else value for name, value in pairs)
+        if self.columns and len(values) <= len(self.columns):
+            pairs = zip(self.columns, values, strict=False)
+            text = "; ".join(f"{name}: {value}" if name else value for name, value in pairs if value)
         else:
             text = " · ".join(value for value in values if value)
         if text:
@@ -135,10 +135,11 @@ def unwrapped(lines: list[str]) -> Iterator[str]:
         yield joined(together)
 
 
+ADDRESS = r"\((?:[^()]|\([^()]*\))*\)"
 INLINE = (
     (re.compile(r"<!--.*?-->", re.S), ""),
-    (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])"), r"\1"),
+    (re.compile(rf"!\[([^\]]*)\]{ADDRESS}"), r"\1"),
+    (re.compile(rf"\[([^\]]+)\](?:{ADDRESS}|\[[^\]]*\])"), r"\1"),
     (re.compile(r"\[\^[^\]]+\]:?"), ""),
     (re.compile(r"</?[a-zA-Z][^<>]*>"), ""),
     (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),

@@ -46,6 +46,7 @@ USERS = (
     ("Globex", "charlie@globex.example", "owner"),
     ("Platform", "admin@corbel.example", "at /platform/"),
 )
+UNDER_WAY = STATE_DIR / "under-way"  # there while it runs, and after a kill
 PASSWORD = "corbel-demo"  # noqa: S105  (of the seeded users, printed below)
 
 
@@ -80,6 +81,8 @@ def main() -> int:
         patience.stopping = True
         if services:
             stop(services, patience)
+            if not patience.hurry:
+                UNDER_WAY.unlink(missing_ok=True)
     return code
 
 
@@ -165,9 +168,14 @@ def write_env_file(env: Mapping[str, str]) -> None:
 
 
 def prepare(services: embedded.Services, env: Mapping[str, str], progress: Progress) -> None:
-    """Migrate and seed, unless this very code did so to this very database: its comment says which code did."""
+    """Migrate and seed, unless this very code did so to this very database: its comment says which code did.
+
+    After a kill there may be work that nobody holds any more; preparing takes it up.
+    """
     wanted = f"prepared by {digest(sources(ROOT / 'apps', ROOT / 'config', ROOT / 'requirements'))}"
-    if services.admin_url and comment(services.admin_url) == wanted:
+    was_killed = UNDER_WAY.exists()
+    UNDER_WAY.touch()
+    if services.admin_url and comment(services.admin_url) == wanted and not was_killed:
         progress.note = "unchanged"
         return
     child = start(services, "prepare", [sys.executable, "manage.py", "prepare", "--seed"], env)

@@ -17,6 +17,7 @@ class Command(BaseCommand):
         self.stdout.write("Migrated.")
         call_command("prompts", "sync", stdout=self.stdout)
         call_command("prices", "sync", stdout=self.stdout)
+        call_command("close_lost_runs", stdout=self.stdout)
         call_command("queue_unfinished", stdout=self.stdout)
         if options["seed"]:
             call_command("seed", stdout=self.stdout)

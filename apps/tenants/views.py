@@ -18,7 +18,7 @@ def workspaces(request: SignedInRequest) -> HttpResponse:
     memberships = list(Membership.unscoped.of(request.user))
     if len(memberships) == 1 and "all" not in request.GET:
         return redirect(workspace_url(memberships[0].tenant, "chat:home"))
-    return render(request, "tenants/workspaces.html", {"memberships": memberships})
+    return render(request, "tenants/workspaces.html")
 
 
 @login_required

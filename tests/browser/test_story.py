@@ -140,10 +140,10 @@ def test_several_files_are_dropped_and_a_bad_one_says_why_and_is_retried(
     )
 
     expect(page.locator("#documents")).to_contain_text("Leave")
-    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
     keep_screenshot(page, "failed-document")
-    page.get_by_role("button", name="Retry").click()
-    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
     with tenant_context(committed_cast.acme):
         assert set(Document.objects.values_list("filename", "status")) == {
             ("leave.md", "ready"),

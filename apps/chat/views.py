@@ -14,15 +14,11 @@ from apps.tenants.http import WorkspaceRequest
 
 from . import stream
 from .ask import short
+from .examples import example_questions
 from .models import Citation, Conversation, Message
 from .passages import citation_json
 
 LISTED = 100
-EXAMPLES = [
-    "How many days of paid leave do we get?",
-    "What is the policy on working from home?",
-    "How do I claim travel expenses?",
-]
 
 
 def own(request: WorkspaceRequest) -> QuerySet[Conversation]:
@@ -57,7 +53,7 @@ def page(request: WorkspaceRequest, current: Conversation | None, messages: list
         "messages": messages,
         "document_count": Document.objects.filter(status=Document.Status.READY).count(),
         "socket_path": f"{get_script_prefix()}ws/chat/",
-        "example_questions": EXAMPLES,
+        "example_questions": [] if messages else example_questions(),
     }
     return render(request, "chat/conversation.html", context)
 

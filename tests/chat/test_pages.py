@@ -2,8 +2,12 @@
 
 import json
 
+from django.core.files.base import ContentFile
+
 from apps.chat.ask import short
 from apps.chat.models import Conversation, Message
+from apps.knowledge.add import store
+from apps.knowledge.ingest import ingest
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
 from tests.conftest import Cast, signed_in
@@ -87,3 +91,14 @@ def test_runs_and_usage_show_all_to_owners_and_members_their_own(cast: Cast) -> 
     usage = alices.get("/t/acme/usage/").context
     assert {(row["feature"], row["runs"]) for row in usage["by_feature"]} == {("bobs-feature", 1), ("chat", 1)}
     assert {row["email"] for row in bobs.get("/t/acme/usage/").context["by_user"]} == {cast.bob.email}
+
+
+def test_example_questions_come_from_ones_own_documents(cast: Cast, media: object) -> None:
+    with tenant_context(cast.acme):
+        for name, text in (("leave.md", "# Handbook\n\n## Paid leave\n\n28 days."), ("plain.txt", "No headings.")):
+            ingest(store(ContentFile(text.encode(), name=name), user=None).id)
+
+    assert signed_in(cast.bob).get("/t/acme/").context["example_questions"] == [
+        "What does “Handbook” say about “Paid leave”?"
+    ]
+    assert signed_in(cast.charlie).get("/t/globex/").context["example_questions"] == []

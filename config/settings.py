@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
+from django.urls import reverse_lazy
 
 from config import env
 
@@ -222,12 +223,53 @@ LOGGING = {
     "loggers": {"httpx2": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
 }
 
-# --- The platform's admin
+# --- The platform's admin, in the pages' green
+
+GREENS = {
+    "50": "#eef7f4",
+    "100": "#d7ebe5",
+    "200": "#b0d8cc",
+    "300": "#7fbfad",
+    "400": "#4aa28c",
+    "500": "#1f8571",
+    "600": "#0e6a59",
+    "700": "#0b5648",
+    "800": "#0a453b",
+    "900": "#083830",
+    "950": "#03201b",
+}
+
+
+def page_of_admin(title: str, icon: str, model: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+
 
 UNFOLD = {
     "SITE_TITLE": "Corbel platform",
     "SITE_HEADER": "Corbel platform",
     "SITE_SYMBOL": "domain",
+    "SITE_URL": "/workspaces/",
     "SHOW_HISTORY": False,
-    "BORDER_RADIUS": "8px",
+    "BORDER_RADIUS": "6px",
+    "COLORS": {"primary": GREENS},
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Who",
+                "items": [
+                    page_of_admin("Workspaces", "domain", "tenants_tenant"),
+                    page_of_admin("Users", "person", "tenants_user"),
+                    page_of_admin("Memberships", "group", "tenants_membership"),
+                ],
+            },
+            {
+                "title": "Models",
+                "items": [
+                    page_of_admin("Runs", "monitoring", "runs_run"),
+                    page_of_admin("Prices", "sell", "runs_modelprice"),
+                    page_of_admin("Prompt versions", "article", "prompts_promptversion"),
+                ],
+            },
+        ],
+    },
 }

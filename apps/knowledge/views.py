@@ -86,7 +86,7 @@ def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 @require_GET
 def search_page(request: WorkspaceRequest) -> HttpResponse:
     """What retrieval finds for a query, and why it ranks as it does."""
-    q = request.GET.get("q", "").strip()[:500]
+    q = request.GET.get("q", "").replace("\0", "").strip()[:500]
     results = search(q, limit=10, user=request.user) if q else []
     for hit in results:
         hit.url = f"{reverse('knowledge:document', args=[hit.document_id])}?passage={hit.chunk_id}"

@@ -22,7 +22,10 @@ class UserAdmin(ModelAdmin):
     readonly_fields = ("last_login", "created_at")
 
     def has_add_permission(self, request: Any) -> bool:
-        return False  # people sign up, or are invited
+        return False  # people sign up
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False  # what they did stays; `active` shuts the door
 
 
 @admin.register(Tenant)

@@ -12,8 +12,9 @@ from apps.chat.models import Conversation
 from apps.knowledge.models import Chunk, Document
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
+from apps.tenants.models import User
 from tests.browser.conftest import Server
-from tests.conftest import ROOT, Cast
+from tests.conftest import PASSWORD, ROOT, Cast
 
 Visit = Callable[..., Page]
 
@@ -239,3 +240,16 @@ def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(
 
 def test_the_readmes_screenshot_is_there() -> None:
     assert (ROOT / "docs/screenshot.png").stat().st_size > 10_000
+
+
+def test_the_platforms_admin_works_under_its_own_policy(visit: Visit, committed_cast: Cast) -> None:
+    with tenant_context(committed_cast.acme):
+        Run.objects.create(feature="chat", provider="openai", model="house-model", user=committed_cast.alice)
+    operator = User.objects.create_superuser("admin@corbel.example", PASSWORD)
+
+    page = visit(operator, "/platform/")
+    page.goto("/platform/runs/run/")
+
+    expect(page.get_by_text("house-model").first).to_be_visible()
+    assert page.evaluate("Boolean(window.Alpine)")
+    keep_screenshot(page, "platform")

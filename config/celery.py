@@ -15,6 +15,7 @@ from celery.signals import before_task_publish, celeryd_init, task_postrun, task
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 HEADER = "tenant_id"
+RETRY_S, MAX_RETRIES = 5, 60  # while the database is away
 
 
 class NoTenantHeader(RuntimeError):
@@ -26,6 +27,8 @@ class TenantTask(Task):
     platform_wide = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if error := getattr(self.request, "tenancy_error", None):
+            raise self.retry(exc=error, countdown=RETRY_S, max_retries=MAX_RETRIES)
         if not self.platform_wide and not getattr(self.request, "tenancy", None):
             raise NoTenantHeader(f"{self.name}: publish it inside tenant_context(), or declare it platform_wide.")
         return super().__call__(*args, **kwargs)
@@ -49,9 +52,13 @@ def enter(task: Any, **_: Any) -> None:
     from apps.tenants.context import tenant_context
     from apps.tenants.models import Tenant
 
-    task.request.tenancy = None
+    task.request.tenancy = task.request.tenancy_error = None
     tenant_id = (task.request.headers or {}).get(HEADER) or task.request.get(HEADER)
-    tenant = Tenant.objects.filter(pk=UUID(tenant_id)).first() if tenant_id else None
+    try:
+        tenant = Tenant.objects.filter(pk=UUID(tenant_id)).first() if tenant_id else None
+    except Exception as error:  # Celery would log it and run the task all the same
+        task.request.tenancy_error = error
+        return
     if tenant:
         task.request.tenancy = tenant_context(tenant)
         task.request.tenancy.__enter__()

@@ -124,3 +124,21 @@ def redis(name: str) -> str:
     if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
         raise BadSetting(name, "is not a Redis URL", "Write redis://host:6379/0 (or rediss://, or unix:///path).")
     return value
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = os.environ.get(name, "") or default
+    if value not in allowed:
+        raise BadSetting(name, f"is {value!r}", f"Write one of {', '.join(allowed)}.")
+    return value
+
+
+def url(name: str, default: str = "") -> str:
+    """An http or https address, without the slash at its end; empty if unset without a default."""
+    value = os.environ.get(name, "") or default
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
+        raise BadSetting(
+            name, f"is {value!r}, which is not an address", "Write it in full, as https://app.example.com."
+        )
+    return value.rstrip("/")

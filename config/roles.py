@@ -38,7 +38,7 @@ ATTRIBUTES = {
     PLATFORM: "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE BYPASSRLS",
     READER: "NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS",
 }
-EXTENSIONS = ("vector", "btree_gin", "pg_trgm", "unaccent", "citext")
+EXTENSIONS = ("vector", "btree_gin")  # embeddings; a tenant and its words in one index
 OLDEST_SERVER = 16  # the first that grants membership without inheritance
 NONE: Mapping[str, str] = MappingProxyType({})
 NOT_OURS = {"", "postgres", "template0", "template1"}

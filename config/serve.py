@@ -178,7 +178,7 @@ def prepare(services: embedded.Services, env: Mapping[str, str], progress: Progr
     if services.admin_url and comment(services.admin_url) == wanted and not was_killed:
         progress.note = "unchanged"
         return
-    child = start(services, "prepare", [sys.executable, "manage.py", "prepare", "--seed"], env)
+    child = start(services, "prepare", [sys.executable, "manage.py", "prepare", "--seed", "--alone"], env)
     while child.alive:
         time.sleep(0.02)
     services.children.stop([child])

@@ -30,6 +30,8 @@ def test_values_are_read(variable: object) -> None:
         "PORT": "6432",
         "OPTIONS": {"sslmode": "require"},
     }
+    variable("https://app.example.com/")
+    assert env.url("IT") == "https://app.example.com"
     variable("postgresql://me:x@/corbel?host=%2Frun%2Fpg&port=5433")
     assert (env.database("IT")["HOST"], env.database("IT")["PORT"]) == ("/run/pg", "5433")
 
@@ -48,6 +50,8 @@ def test_values_are_read(variable: object) -> None:
         (lambda: env.database("IT"), "mysql://secret@x/y", "IT is not a Postgres URL. Write postgres://"),
         (lambda: env.database("IT"), "postgres://me:secret@x/", "IT names no database."),
         (lambda: env.database("IT"), "postgres://me:secret@x:many/y", "IT has a port that is not a number."),
+        (lambda: env.choice("IT", "a", ("a", "b")), "c", "IT is 'c'. Write one of a, b."),
+        (lambda: env.url("IT"), "app.example.com", "IT is 'app.example.com', which is not an address."),
         (lambda: env.redis("IT"), "memcached://secret", "IT is not a Redis URL. Write redis://"),
         (lambda: env.text("IT"), "", "IT is not set. Set IT in the environment, or start with `make run`."),
         (lambda: env.database("IT"), "", "IT is not set. Write postgres://"),

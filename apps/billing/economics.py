@@ -27,7 +27,7 @@ class Usage:
 def this_month(runs: QuerySet[Run], now: datetime | None = None) -> Usage:
     begin = (now or timezone.now()).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     runs = runs.filter(created_at__gte=begin)
-    unpriced = runs.filter(cost_usd=None).exclude(status=Run.Status.RUNNING)
+    unpriced = runs.filter(cost_usd=None).exclude(status__in=(Run.Status.RUNNING, Run.Status.LOST))
     return Usage(
         month=begin.date(),
         days=sums(runs.annotate(date=TruncDate("created_at")), "date").order_by("date"),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import transaction
 from django.utils import timezone
@@ -34,7 +34,7 @@ class Asked:
 
 def ask(text: str, *, user: User, client_id: UUID, conversation_id: UUID | None) -> Asked:
     """Store the question and an empty reply. The same `client_id` again returns the same rows. Raises Refused."""
-    text = text.strip()
+    text = text.replace("\0", "").strip()
     if not text:
         raise Refused("empty", "There is no question in this message.", "Type a question and send it again.")
     if len(text) > MAX_QUESTION_CHARS:
@@ -44,12 +44,12 @@ def ask(text: str, *, user: User, client_id: UUID, conversation_id: UUID | None)
             "Shorten it, or upload the long part as a document and ask about that.",
         )
     with transaction.atomic():
-        conversation = find_or_begin(user, conversation_id, title=text)
+        conversation = find_or_begin(user, conversation_id, client_id, title=text)
         question, is_first_time = Message.objects.get_or_create(
             conversation=conversation, client_id=client_id, defaults={"role": Message.Role.USER, "text": text}
         )
         if not is_first_time:
-            return Asked(conversation, question, question.replies.get(), False, is_repeat=True)
+            return Asked(conversation, question, question.replies.get(), conversation_id is None, is_repeat=True)
         if conversation.messages.filter(status=Message.Status.STREAMING).exists():
             raise Refused("busy", "The answer before is still being written.", "Wait for it, or stop it, then ask.")
         # Rows of one transaction share the database's clock; the reply comes after its question.
@@ -65,12 +65,16 @@ def ask(text: str, *, user: User, client_id: UUID, conversation_id: UUID | None)
     return Asked(conversation, question, reply, conversation_id is None, is_repeat=False)
 
 
-def find_or_begin(user: User, conversation_id: UUID | None, *, title: str) -> Conversation:
-    """The user's own conversation, locked so that questions in it take turns; or a new one."""
+def find_or_begin(user: User, conversation_id: UUID | None, client_id: UUID, *, title: str) -> Conversation:
+    """The user's own conversation, locked so that questions in it take turns; or a new one.
+
+    A new one is named after its first question, so that the question sent again finds it.
+    """
+    begun_id = uuid5(user.id, str(client_id))
     if conversation_id is None:
-        return Conversation.objects.create(user=user, title=short(title))
+        Conversation.objects.get_or_create(pk=begun_id, defaults={"user": user, "title": short(title)})
     own = Conversation.objects.of(user).select_for_update(of=("self",))
-    conversation = own.filter(pk=conversation_id).first()
+    conversation: Conversation | None = own.filter(pk=conversation_id or begun_id).first()
     if conversation is None:
         raise Refused("no_conversation", "This conversation no longer exists.", "Begin a new one.")
     return conversation

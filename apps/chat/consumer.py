@@ -1,12 +1,13 @@
 """The chat socket: takes questions, and tells what happens to them.
 
-One socket serves a page. `WorkspaceSocket` has checked origin, session and membership; each question checks the
-membership again, and reaches a conversation only through its user.
+One socket serves a page. `WorkspaceSocket` has checked origin, session and membership; each frame checks the
+session and the membership again, and reaches a conversation only through its user.
 """
 
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.urls import set_script_prefix
 
-from apps.tenants.models import Membership
+from apps.tenants.sockets import FORBIDDEN, find_membership
 from apps.tenants.threads import in_thread
 
 from . import reply, stream
@@ -26,6 +27,7 @@ from .passages import conversation_path
 log = logging.getLogger(__name__)
 
 MAX_FRAME_CHARS = 64_000
+CURSOR = re.compile(r"\d{1,20}(-\d{1,20})?")
 Frame = dict[str, Any]
 
 
@@ -45,8 +47,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         frame: Frame = {}
         try:
             frame = parse(text_data)
-            if not await in_thread(Membership.objects.filter(user=self.user).exists):
-                await self.close(4403)
+            membership = await in_thread(find_membership, self.scope["session_key"], self.workspace.slug)
+            if membership is None or membership.user_id != self.user.id:
+                await self.close(FORBIDDEN["code"])
                 return
             await self.actions[frame["type"]](self, frame)
         except Refused as refusal:
@@ -70,8 +73,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.follow(asked.reply.id, stream.START)
 
     async def on_follow(self, frame: Frame) -> None:
-        reply_id = await self.own_reply(frame)
-        self.follow(reply_id, str(frame.get("cursor") or stream.START))
+        cursor = str(frame.get("cursor") or stream.START)
+        if not CURSOR.fullmatch(cursor):
+            raise Refused("bad_frame", "The page sent something this server doesn't understand.", "Reload the page.")
+        self.follow(await self.own_reply(frame), cursor)
 
     async def on_stop(self, frame: Frame) -> None:
         await reply.stop(await self.own_reply(frame))
@@ -100,12 +105,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def relay(self, reply_id: UUID, cursor: str) -> None:
         has_ended = False
-        async for event in stream.follow(reply_id, cursor):
-            has_ended = event["type"] in stream.LAST
-            await self.tell({**event, "reply": str(reply_id)})
-        if not has_ended:
-            for event in await close_interrupted(reply_id):
-                await self.tell({**event, "reply": str(reply_id), "cursor": cursor})
+        try:
+            async for event in stream.follow(reply_id, cursor):
+                has_ended = event["type"] in stream.LAST
+                await self.tell({**event, "reply": str(reply_id)})
+            if not has_ended:
+                for event in await close_interrupted(reply_id):
+                    await self.tell({**event, "reply": str(reply_id), "cursor": cursor})
+        except Exception:
+            log.exception("reply %s could not be followed", reply_id)
+            lost = Refused("not_followed", "The answer can't be shown as it is written.", "Reload in a moment.")
+            await self.refuse({"reply": str(reply_id)}, lost)
 
     async def refuse(self, frame: Frame, refusal: Refused) -> None:
         await self.tell(

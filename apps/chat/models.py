@@ -8,10 +8,10 @@ from django.db.models.functions import Now
 
 from apps.knowledge.models import Document
 from apps.runs.models import Run
-from apps.tenants.owned import TenantManager, TenantOwned, TenantQuerySet
+from apps.tenants.owned import TenantManager, TenantOwned
 
 
-class ConversationQuerySet(TenantQuerySet):
+class ConversationQuerySet(models.QuerySet["Conversation"]):
     def of(self, user: Any) -> Self:
         """The user's own: a conversation is private to who began it."""
         return self.filter(user=user)

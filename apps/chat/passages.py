@@ -6,6 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import reverse
 
+from apps.knowledge.links import passage_path
 from apps.knowledge.search import Hit
 
 from .models import Citation
@@ -35,11 +36,6 @@ def citation_json(citation: Citation) -> dict[str, Any]:
         "quote": snippet(citation.quote),
         "url": passage_path(citation.document_id, citation.chunk_id),
     }
-
-
-def passage_path(document_id: UUID, chunk_id: UUID) -> str:
-    path = reverse("knowledge:document", urlconf=settings.WORKSPACE_URLCONF, args=[document_id])
-    return f"{path}?passage={chunk_id}"
 
 
 def conversation_path(conversation_id: UUID) -> str:

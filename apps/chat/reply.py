@@ -15,7 +15,7 @@ from apps.runs import execute
 from apps.runs.gateway.types import Request
 from apps.runs.models import Run
 from apps.tenants.models import Tenant, User
-from apps.tenants.threads import in_thread
+from apps.tenants.threads import in_thread, surely
 
 from . import stream
 from .ask import Asked
@@ -30,6 +30,7 @@ FEATURE = "chat"
 PASSAGES = 6
 STOP_CHANNEL = "chat:stop"
 DRAIN_S = 5
+RESUBSCRIBE_S = 1
 
 _stops: dict[str, asyncio.Event] = {}  # of the replies this process is writing
 _tasks: set[asyncio.Task[None]] = set()
@@ -50,19 +51,22 @@ async def answer(asked: Asked, out: stream.Writer, *, user: User, workspace: Ten
     """Search, call a model, store the reply with its citations. Each step is an event of the stream."""
     name = stream.key(asked.reply.id)
     stop = _stops.setdefault(name, asyncio.Event())
+    run: Run | None = None
+    hits: list[Hit] = []
     try:
         async with out:
-            await out.put("waiting")
-            request, hits, version = await in_thread(gather, asked, user, workspace)
-            await out.put("passages", passages=[passage_json(number, hit) for number, hit in enumerate(hits, 1)])
-            run = await execute.complete(
-                request, feature=FEATURE, user=user, prompt_version=version, on_delta=out.delta, stop=stop
-            )
+            try:
+                await out.put("waiting")
+                request, hits, version = await in_thread(gather, asked, user, workspace)
+                await out.put("passages", passages=[passage_json(number, hit) for number, hit in enumerate(hits, 1)])
+                run = await execute.complete(
+                    request, feature=FEATURE, user=user, prompt_version=version, on_delta=out.delta, stop=stop
+                )
+            except Exception:
+                log.exception("reply %s failed", asked.reply.id)
             await finish(asked.reply, out, run=run, hits=hits)
     except Exception:
-        log.exception("reply %s failed", asked.reply.id)
-        async with stream.Writer(asked.reply.id) as last:
-            await finish(asked.reply, last, run=None, hits=[])
+        log.exception("reply %s could not be stored", asked.reply.id)
     finally:
         _stops.pop(name, None)
 
@@ -83,8 +87,11 @@ async def finish(reply: Message, out: stream.Writer, *, run: Run | None, hits: l
     fault = None
     if run is None or run.status == Run.Status.FAILED:
         fault = execute.explain(run.error if run else None)
-    ending = await in_thread(store_reply, reply, run=run, hits=hits, fault=fault)
-    await out.put(**ending)
+    ending = await in_thread(surely, store_reply, reply, run=run, hits=hits, fault=fault)
+    if ending is None:  # its conversation was deleted while it was written
+        await stream.forget([reply.id])
+    else:
+        await out.put(**ending)
 
 
 async def stop(reply_id: UUID) -> None:
@@ -110,8 +117,12 @@ def _listen() -> None:
 
 
 async def _hear_stops() -> None:
-    async with stream.redis().pubsub() as subscription:
-        await subscription.subscribe(STOP_CHANNEL)
-        async for message in subscription.listen():
-            if message["type"] == "message" and (event := _stops.get(message["data"])):
-                event.set()
+    """Until cancelled; a lost connection is made anew."""
+    while True:
+        with stream.logged():
+            async with stream.redis().pubsub() as subscription:
+                await subscription.subscribe(STOP_CHANNEL)
+                async for message in subscription.listen():
+                    if message["type"] == "message" and (event := _stops.get(message["data"])):
+                        event.set()
+        await asyncio.sleep(RESUBSCRIBE_S)

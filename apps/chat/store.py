@@ -3,6 +3,7 @@
 import re
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.knowledge.models import Document
 from apps.knowledge.search import Hit
@@ -17,8 +18,8 @@ MARK = re.compile(r"\[(\d{1,2}(?:, ?\d{1,2})*)\]")  # [2], and [1, 3] as some mo
 
 
 @transaction.atomic
-def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Fault | None) -> Event:
-    """Write the reply and its citations; returns the event that ends its stream.
+def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Fault | None) -> Event | None:
+    """Write the reply and its citations; returns the event that ends its stream, or None if its conversation is gone.
 
     A mark cites only a passage that was given, and that still exists: one deleted meanwhile leaves no trace.
     """
@@ -28,7 +29,9 @@ def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Faul
         status = Message.Status.FAILED
     elif run and run.status == Run.Status.STOPPED:
         status = Message.Status.STOPPED
-    stored = Message.objects.filter(pk=reply.pk, status=Message.Status.STREAMING).update(
+    # A reader may have closed it as interrupted, while Redis was away and no heartbeat came through.
+    open_or_interrupted = Q(status=Message.Status.STREAMING) | Q(error_code="interrupted")
+    stored = Message.objects.filter(open_or_interrupted, pk=reply.pk).update(
         text=text,
         status=status,
         run=run,
@@ -36,9 +39,11 @@ def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Faul
         error_message=fault.message if fault else "",
         error_action=fault.action if fault else "",
     )
-    if not stored:  # its conversation was deleted while it was written
-        return done(run, status, [])
-    documents = Document.objects.defer("text", "page_starts").in_bulk({hit.document_id for hit in cited(text, hits)})
+    if not stored:
+        return None
+    # Locked, so that a document can't be deleted between here and the commit.
+    existing = Document.objects.select_for_update(no_key=True).defer("text", "page_starts")
+    documents = existing.in_bulk({hit.document_id for hit in cited(text, hits)})
     citations = [
         Citation(
             message=reply,

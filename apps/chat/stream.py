@@ -6,21 +6,27 @@ writer lives: a stream without an end and without a heartbeat belongs to a proce
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from apps.tenants.context import require_tenant_id
+
+log = logging.getLogger(__name__)
 
 START = "0"
 COALESCE_S = 0.04  # deltas within this time travel together: hundreds of streams fit one core
 BLOCK_MS = 2_000
 HEARTBEAT_S = 10
-KEEP_S = 3_600
+KEEP_S = 60  # after the end the database has it; until then nobody may have told the reader
+KEEP_UNENDED_S = 600
 LAST = {"done", "error"}
 
 Event = dict[str, Any]
@@ -40,8 +46,20 @@ def key(reply_id: UUID) -> str:
     return f"tenant:{require_tenant_id()}:reply:{reply_id}"
 
 
+@contextmanager
+def logged() -> Iterator[None]:
+    """A stream is for who reads along; when Redis is away the reply goes on, and is stored."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        log.warning("Redis is away: %s", error)
+
+
 class Writer:
-    """Appends one reply's events; `async with` flushes at the end and keeps the heartbeat going meanwhile."""
+    """Appends one reply's events; `async with` flushes at the end and keeps the heartbeat going meanwhile.
+
+    No method but `open` raises when Redis is away.
+    """
 
     def __init__(self, reply_id: UUID) -> None:
         self._key = key(reply_id)
@@ -55,7 +73,6 @@ class Writer:
         await redis().set(f"{self._key}:alive", 1, ex=HEARTBEAT_S)
 
     async def __aenter__(self) -> "Writer":
-        await self.open()
         self._tasks = [asyncio.create_task(self._flush_often()), asyncio.create_task(self._beat())]
         return self
 
@@ -64,10 +81,11 @@ class Writer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.flush()
-        async with redis().pipeline(transaction=False) as pipe:
-            pipe.expire(self._key, KEEP_S)
-            pipe.delete(f"{self._key}:alive")
-            await pipe.execute()
+        with logged():
+            async with redis().pipeline(transaction=False) as pipe:
+                pipe.expire(self._key, KEEP_S)
+                pipe.delete(f"{self._key}:alive")
+                await pipe.execute()
 
     async def put(self, type: str, **fields: Any) -> None:
         """Append an event, after the text that was pending."""
@@ -81,19 +99,18 @@ class Writer:
             self._has_begun = True
             await self.flush()
 
-    async def restart(self) -> None:
-        """What was said so far is void."""
-        self._pending = ""
-        await self.put("restart")
-
     async def flush(self) -> None:
         async with self._lock:
             if self._pending:
                 text, self._pending = self._pending, ""
-                await self._append({"type": "delta", "text": text})
+                if not await self._append({"type": "delta", "text": text}):
+                    self._pending = text + self._pending
 
-    async def _append(self, event: Event) -> None:
-        await redis().xadd(self._key, {"event": json.dumps(event)}, maxlen=20_000, approximate=True)
+    async def _append(self, event: Event) -> bool:
+        with logged():
+            await redis().xadd(self._key, {"event": json.dumps(event)}, maxlen=20_000, approximate=True)
+            return True
+        return False
 
     async def _flush_often(self) -> None:
         while True:
@@ -102,8 +119,12 @@ class Writer:
 
     async def _beat(self) -> None:
         while True:
+            with logged():
+                async with redis().pipeline(transaction=False) as pipe:
+                    pipe.set(f"{self._key}:alive", 1, ex=HEARTBEAT_S)
+                    pipe.expire(self._key, KEEP_UNENDED_S)
+                    await pipe.execute()
             await asyncio.sleep(HEARTBEAT_S / 3)
-            await redis().set(f"{self._key}:alive", 1, ex=HEARTBEAT_S)
 
 
 async def follow(reply_id: UUID, cursor: str = START) -> AsyncIterator[Event]:

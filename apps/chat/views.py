@@ -17,6 +17,7 @@ from .ask import short
 from .examples import example_questions
 from .models import Citation, Conversation, Message
 from .passages import citation_json
+from .reply import stop
 
 LISTED = 100
 
@@ -74,9 +75,17 @@ def rename(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 
 @require_POST
 def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
-    """Delete the conversation with its messages, citations and streams. A reply under way loses its home."""
+    """Delete the conversation with its messages, citations and streams; a reply under way is stopped."""
     found = get_object_or_404(own(request), pk=id)
-    replies = list(found.messages.filter(role=Message.Role.ASSISTANT).values_list("id", flat=True))
+    replies = found.messages.filter(role=Message.Role.ASSISTANT).values_list("id", "status")
+    ended = [reply_id for reply_id, status in replies if status != Message.Status.STREAMING]
+    under_way = [reply_id for reply_id, status in replies if status == Message.Status.STREAMING]
     found.delete()
-    async_to_sync(stream.forget)(replies)
+    async_to_sync(forget)(ended, under_way)
     return redirect("chat:home")
+
+
+async def forget(ended: list[UUID], under_way: list[UUID]) -> None:
+    await stream.forget(ended)
+    for reply_id in under_way:
+        await stop(reply_id)  # it finds its conversation gone and forgets its stream itself

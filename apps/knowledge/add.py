@@ -1,6 +1,7 @@
 """A file arrives: it is checked, recognised if we have it, stored, and queued for ingestion."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -9,12 +10,15 @@ from django.conf import settings
 from django.core.files import File
 from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
+from kombu.exceptions import OperationalError as BrokerError
 
 from apps.tenants.models import User
 
 from .models import Document
 from .parse import ParseError, sniff
 from .tasks import ingest_document
+
+log = logging.getLogger(__name__)
 
 ACCEPT = ".pdf,.docx,.html,.htm,.md,.txt"
 
@@ -32,8 +36,17 @@ def add(upload: File, *, user: User | None) -> Document | Notice:
     """Store `upload` and queue it for ingestion on the worker."""
     stored = store(upload, user=user)
     if isinstance(stored, Document):
-        ingest_document.delay(str(stored.id))
+        queue(stored)
     return stored
+
+
+def queue(document: Document) -> None:
+    """Hand `document` to the workers. If the queue can't be reached it is failed, and can be tried again."""
+    try:
+        ingest_document.delay(str(document.id))
+    except BrokerError:
+        log.exception("document %s could not be queued", document.id)
+        document.fail("queue", "The file is stored, but can't be read right now.", "Try again in a minute.")
 
 
 def store(upload: File, *, user: User | None) -> Document | Notice:

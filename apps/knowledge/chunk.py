@@ -74,7 +74,9 @@ def chunk(text: str, *, title: str = "", page_starts: Sequence[int] = ()) -> lis
         elif heading is not None and block.level <= heading.level:
             add([(heading.start, heading.end)])  # a heading that nothing stands under is a statement
         section, heading = [], block
-        name = LINK.sub(r"\1", text[block.start : block.end].lstrip("#")).strip(" *_")[:MAX_HEADING]
+        # Cut first: on a line of nothing but brackets the pattern takes quadratic time.
+        line = text[block.start : min(block.end, block.start + 5 * MAX_HEADING)]
+        name = LINK.sub(r"\1", line.lstrip("#")).strip(" *_")[:MAX_HEADING]
         path = [each for each in path if each[0] < block.level] + [(block.level, name)]
     return passages
 

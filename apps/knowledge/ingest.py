@@ -11,12 +11,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import numpy as np
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
 from .chunk import Passage, chunk
 from .embed import embed_passages, model_name
-from .models import Chunk, Document
+from .models import FINISHED, Chunk, Document
 from .parse import Parsed, ParseError, parse
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 PARSED_PERCENT = 10
 ROWS_AT_ONCE = 500
 
+TOO_SLOW = ("too_slow", "This file took too long to read and index.", "Split it into smaller files and upload those.")
 INTERNAL = ("internal", "Something broke on our side while this file was read.", "Try again in a moment.")
-TERMINAL = (Document.Status.READY, Document.Status.FAILED)
 
 
 class Superseded(Exception):
@@ -40,7 +41,7 @@ def ingest(document_id: UUID) -> None:
     database is away; the document keeps its place and the call may be repeated.
     """
     attempt = uuid4()
-    claimed = Document.objects.filter(pk=document_id).exclude(status__in=TERMINAL)
+    claimed = Document.objects.filter(pk=document_id).exclude(status__in=FINISHED)
     if not claimed.update(attempt=attempt, status=Document.Status.PARSING, progress_percent=0):
         return
     mine = Document.objects.filter(pk=document_id, attempt=attempt)
@@ -52,6 +53,8 @@ def ingest(document_id: UUID) -> None:
         fail(mine, error.code, error.message, error.action)
     except (OperationalError, InterfaceError):
         raise
+    except SoftTimeLimitExceeded:
+        fail(mine, *TOO_SLOW)
     except Exception:
         log.exception("document %s could not be ingested", document_id)
         fail(mine, *INTERNAL)

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models.functions import Now
 from pgvector.django import BitField, VectorField
 
-from apps.tenants.owned import TenantManager, TenantOwned, TenantQuerySet
+from apps.tenants.owned import TenantManager, TenantOwned
 
 DIMENSIONS = 384
 
@@ -21,7 +21,10 @@ def original_path(document: "Document", filename: str) -> str:
     return f"{document.tenant_id}/{document.id}/original{PurePath(filename).suffix.lower()[:10]}"
 
 
-class DocumentQuerySet(TenantQuerySet):
+FINISHED = ("ready", "failed")
+
+
+class DocumentQuerySet(models.QuerySet["Document"]):
     def listed(self) -> Self:
         """Newest first, without the long columns."""
         return self.defer("text", "page_starts").select_related("uploaded_by").order_by("-created_at")
@@ -81,7 +84,11 @@ class Document(TenantOwned):
 
     @property
     def is_busy(self) -> bool:
-        return self.status not in {self.Status.READY, self.Status.FAILED}
+        return self.status not in FINISHED
+
+    def fail(self, code: str, message: str, action: str) -> None:
+        self.status, self.error_code, self.error_message, self.error_action = self.Status.FAILED, code, message, action
+        self.save(update_fields=["status", "error_code", "error_message", "error_action"])
 
     def requeue(self) -> None:
         """Forget how ingestion failed; its next attempt begins anew."""

@@ -8,6 +8,8 @@ from .ingest import ingest
 
 @shared_task(
     acks_late=True,
+    soft_time_limit=800,  # below the queue's visibility timeout, so that nobody else begins the same
+    time_limit=850,
     autoretry_for=(OperationalError, InterfaceError),  # the database is away; the document keeps its place
     retry_backoff=True,
     retry_backoff_max=60,

@@ -3,10 +3,8 @@
 from apps.tenants.context import tenant_context
 from apps.tenants.platform import require_platform
 
-from .models import Document
+from .models import FINISHED, Document
 from .tasks import ingest_document
-
-FINISHED = (Document.Status.READY, Document.Status.FAILED)
 
 
 def queue_unfinished() -> int:

@@ -4,16 +4,16 @@ from uuid import UUID
 from django.conf import settings
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.tenants.http import WorkspaceRequest
+from apps.tenants.permissions import editors_only
 
-from .add import ACCEPT, Notice, add, remove
+from .add import ACCEPT, Notice, add, queue, remove
+from .links import passage_path
 from .models import Chunk, Document
 from .search import search
 from .segments import segments
-from .tasks import ingest_document
 
 
 def table_context(notices: list[Notice] | None = None) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def table(request: WorkspaceRequest) -> HttpResponse:
 
 
 @require_POST
+@editors_only
 def upload(request: WorkspaceRequest) -> HttpResponse:
     outcomes = [add(file, user=request.user) for file in request.FILES.getlist("files")]
     notices = [outcome for outcome in outcomes if isinstance(outcome, Notice)]
@@ -68,14 +69,16 @@ def original(request: WorkspaceRequest, id: UUID) -> FileResponse:
 
 
 @require_POST
+@editors_only
 def retry(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(Document.objects.filter(status=Document.Status.FAILED), pk=id)
     found.requeue()
-    ingest_document.delay(str(found.id))
+    queue(found)
     return render(request, "knowledge/_documents.html", table_context())
 
 
 @require_POST
+@editors_only
 def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     remove(get_object_or_404(Document.objects, pk=id))
     if request.htmx:
@@ -89,5 +92,5 @@ def search_page(request: WorkspaceRequest) -> HttpResponse:
     q = request.GET.get("q", "").replace("\0", "").strip()[:500]
     results = search(q, limit=10, user=request.user) if q else []
     for hit in results:
-        hit.url = f"{reverse('knowledge:document', args=[hit.document_id])}?passage={hit.chunk_id}"
+        hit.url = passage_path(hit.document_id, hit.chunk_id)
     return render(request, "knowledge/search.html", {"q": q, "results": results})

@@ -18,13 +18,13 @@ from django.utils import timezone
 
 from apps.prompts.models import PromptVersion
 from apps.tenants.models import User
-from apps.tenants.threads import in_thread
+from apps.tenants.threads import in_thread, surely
 
 from .chain import chain, embedder
 from .gateway import client
 from .gateway.errors import GatewayError
 from .gateway.pricing import cost_usd
-from .gateway.types import Deadlines, OnDelta, Reply, Request, Usage
+from .gateway.types import Deadlines, OnDelta, Reply, Request, Target, Usage
 from .models import ModelPrice, Run
 
 log = logging.getLogger(__name__)
@@ -94,11 +94,14 @@ async def complete(
     except asyncio.CancelledError:
         closing = stopped(request, said)
         raise
+    except Exception:  # ours, or the listener's; the provider has answered and will charge
+        closing = {**closing, **tokens(Usage.estimate(request, "".join(said), pieces=len(said)))}
+        raise
     finally:
         run.text = "".join(said)
         closing.setdefault("ttft_ms", first_delta_ms[0] if first_delta_ms else None)
         closing.setdefault("latency_ms", elapsed_ms(began))
-        await asyncio.shield(in_thread(close, run, closing))
+        await asyncio.shield(in_thread(surely, close, run, closing))
     return run
 
 
@@ -138,8 +141,7 @@ def answered(reply: Reply) -> dict[str, Any]:
         "error_code": "",
         "provider_answered": reply.target.provider,
         "model_answered": reply.model_answered,
-        "model": reply.target.model,
-        "provider": reply.target.provider,
+        "target": reply.target,
         "request_id": reply.request_id,
         "ttft_ms": reply.ttft_ms,
         "latency_ms": reply.latency_ms,
@@ -158,8 +160,7 @@ def failed(error: GatewayError, request: Request, said: list[str]) -> dict[str, 
     return {
         "status": Run.Status.FAILED,
         "error_code": error.code,
-        "provider": error.target.provider,
-        "model": error.target.model,
+        "target": error.target,
         "request_id": error.request_id,
         "attempts": attempts(error.attempts),
         **tokens(usage),
@@ -186,14 +187,19 @@ def tokens(usage: Usage) -> dict[str, Any]:
 
 
 def close(run: Run, closing: dict[str, Any]) -> None:
-    """Write the run's end and its price. A model without a price leaves the cost unknown, not zero."""
-    usage: Usage = closing.pop("usage", None) or Usage(0, 0)
-    for name, value in closing.items():
+    """Write the run's end, and its cost by the price of the model that was reached last.
+
+    A model without a price leaves the cost unknown, not zero.
+    """
+    usage: Usage = closing.get("usage") or Usage(0, 0)
+    target: Target = closing.get("target") or Target(run.provider, run.model)
+    fields = {name: value for name, value in closing.items() if name not in ("usage", "target")}
+    for name, value in fields.items():
         setattr(run, name, value)
     run.finished_at = timezone.now()
-    price = ModelPrice.objects.of(run.provider, run.model, input_tokens=usage.input_tokens)
+    price = ModelPrice.objects.of(target.provider, target.model, input_tokens=usage.input_tokens)
     run.cost_usd = cost_usd(usage, price.price()) if price else None
-    run.save(update_fields=[*closing, "finished_at", "cost_usd"])
+    run.save(update_fields=[*fields, "finished_at", "cost_usd"])
 
 
 def elapsed_ms(since: float) -> int:

@@ -12,8 +12,11 @@ from .models import Run
 AFTER = timedelta(minutes=10)
 
 
-def close_lost() -> int:
-    """Close every tenant's runs that can't be under way any more; returns how many. What they cost stays unknown."""
+def close_lost(after: timedelta = AFTER) -> int:
+    """Close every tenant's runs that can't be under way any more; returns how many. What they cost stays unknown.
+
+    after: the least age; none where nothing else is running.
+    """
     now = timezone.now()
-    lost = Run.unscoped.using(require_platform()).filter(status=Run.Status.RUNNING, created_at__lt=now - AFTER)
+    lost = Run.unscoped.using(require_platform()).filter(status=Run.Status.RUNNING, created_at__lte=now - after)
     return lost.update(status=Run.Status.LOST, error_code="lost", finished_at=now)

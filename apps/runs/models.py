@@ -10,13 +10,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.tenants.models import Membership
-from apps.tenants.owned import TenantManager, TenantOwned, TenantQuerySet
+from apps.tenants.owned import TenantManager, TenantOwned
 
 from .gateway.errors import GatewayError
 from .gateway.types import Price
 
 
-class RunQuerySet(TenantQuerySet):
+class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, membership: Membership) -> Self:
         """Owners and admins see every call of their workspace, others see their own."""
         if membership.role in {Membership.Role.OWNER, Membership.Role.ADMIN}:
@@ -25,7 +25,7 @@ class RunQuerySet(TenantQuerySet):
 
 
 class Run(TenantOwned):
-    """One call of a model.
+    """One call of a model. `provider` and `model` were asked first; `..._answered` say who did, after a fallback.
 
     Token counts are inclusive: cached and cache-write tokens are part of the input, reasoning part of the output.
     `cost_usd` is null while it runs and for a model without a price, which is shown and never counted as zero.

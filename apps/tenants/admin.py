@@ -19,7 +19,7 @@ class UserAdmin(ModelAdmin):
     search_fields = ("email", "name")
     ordering = ("email",)
     fields = ("email", "name", "is_active", "is_staff", "last_login", "created_at")
-    readonly_fields = ("last_login", "created_at")
+    readonly_fields = ("email", "last_login", "created_at")  # whose mail is whose, only its owner may say
 
     def has_add_permission(self, request: Any) -> bool:
         return False  # people sign up

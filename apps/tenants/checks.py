@@ -8,6 +8,8 @@ from django.db import connections
 
 WHO = """
 SELECT rolname, rolsuper, rolbypassrls,
+       EXISTS (SELECT FROM pg_roles other WHERE (other.rolsuper OR other.rolbypassrls) AND other.oid <> r.oid
+               AND pg_has_role(r.oid, other.oid, 'MEMBER')) AS may_become_one,
        EXISTS (SELECT FROM pg_class WHERE relowner = r.oid AND relkind IN ('r', 'p')
                AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)) AS owns
 FROM pg_roles r WHERE rolname = current_user
@@ -21,10 +23,15 @@ def app_role_is_bound_by_rls(databases: Sequence[str] | None = None, **kwargs: A
         return []
     with connections["default"].cursor() as cursor:
         cursor.execute(WHO)
-        role, is_super, bypasses, owns = cursor.fetchone()
+        role, is_super, bypasses, may_become_one, owns = cursor.fetchone()
     faults = [
         text
-        for is_so, text in ((is_super, "is a superuser"), (bypasses, "has BYPASSRLS"), (owns, "owns tables"))
+        for is_so, text in (
+            (is_super, "is a superuser"),
+            (bypasses, "has BYPASSRLS"),
+            (may_become_one and not is_super, "may become a role that isn't bound by it"),
+            (owns, "owns tables"),
+        )
         if is_so
     ]
     if not faults:

@@ -64,13 +64,3 @@ def user_context(user: "User") -> Iterator[None]:
         yield
     finally:
         _scope.reset(token)
-
-
-@contextmanager
-def no_tenant() -> Iterator[None]:
-    """Leave every tenant: for code that must not inherit its caller's."""
-    token = _scope.set(NOBODY)
-    try:
-        yield
-    finally:
-        _scope.reset(token)

@@ -12,9 +12,7 @@ from .signup import create_workspace
 class SignupForm(AllauthSignupForm):
     """An account and its first workspace: both, or neither."""
 
-    workspace_name = forms.CharField(
-        label="Workspace", max_length=80, help_text="Your company or team. You can rename it later."
-    )
+    workspace_name = forms.CharField(label="Workspace", max_length=80, help_text="Your company or team.")
     field_order = ("email", "password1", "workspace_name")
 
     def save(self, request: HttpRequest) -> User:

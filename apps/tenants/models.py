@@ -122,3 +122,8 @@ class Membership(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role}"
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether they may add and remove documents."""
+        return self.role != self.Role.VIEWER

@@ -1,6 +1,5 @@
 """The WebSocket's door: the origin, the session and the membership are checked before it is accepted."""
 
-from http.cookies import SimpleCookie
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from .context import tenant_context, user_context
@@ -45,6 +45,7 @@ class WorkspaceSocket:
             "user": membership.user,
             "workspace": membership.tenant,
             "membership": membership,
+            "session_key": session_key(headers),
         }
         with user_context(membership.user), tenant_context(membership.tenant):
             await self.inner(inner_scope, receive, send)
@@ -52,15 +53,18 @@ class WorkspaceSocket:
 
 def is_own_origin(headers: dict[str, str]) -> bool:
     """Whether the page that opens the socket was served by the host it connects to."""
-    host, origin = headers.get("host", ""), urlsplit(headers.get("origin", ""))
+    host = headers.get("host", "")
     domain, _ = split_domain_port(host)
+    try:
+        origin = urlsplit(headers.get("origin", ""))
+    except ValueError:
+        return False
     allowed = settings.ALLOWED_HOSTS or [".localhost", "127.0.0.1", "[::1]"]
     return bool(domain) and validate_host(domain, allowed) and origin.netloc.lower() == host.lower()
 
 
 def session_key(headers: dict[str, str]) -> str:
-    morsel = SimpleCookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
-    return morsel.value if morsel else ""
+    return parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
 
 
 def find_membership(key: str, slug: str) -> Membership | None:

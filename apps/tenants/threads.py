@@ -6,18 +6,20 @@ exhaust the connection pool. These few threads are enough: measured, they keep u
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.urls import get_script_prefix, set_script_prefix
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 8
+AGAIN_AFTER_S = (0.1, 1, 5)
 _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="database")
 
 
@@ -29,6 +31,17 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     context = contextvars.copy_context()
     call = partial(_run_and_release, get_script_prefix(), partial(function, *args, **kwargs))
     return await asyncio.get_running_loop().run_in_executor(_executor, partial(context.run, call))
+
+
+def surely(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `function` again when the database was away, a few times: for what must not be lost. Blocks meanwhile."""
+    for wait_s in AGAIN_AFTER_S:
+        try:
+            return function(*args, **kwargs)
+        except (OperationalError, InterfaceError):
+            connections["default"].close()
+            time.sleep(wait_s)
+    return function(*args, **kwargs)
 
 
 def _run_and_release(prefix: str, call: Callable[[], T]) -> T:

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from apps.tenants.models import User
 from tests.conftest import PASSWORD, ROOT, Cast
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), "")
 WHY_NOT = "BROWSER TESTS DID NOT RUN: no Chromium on this machine. Install the package `chromium` and run again."
 BUILT = ROOT / "static/dist/.vite/manifest.json"
 START_S = 60
+expect.set_options(timeout=20_000)  # a busy machine is not a broken page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -73,10 +73,12 @@ async def socket() -> Any:
     """connect(user, "/t/acme/ws/chat/") -> an accepted Socket; all are closed, and replies drained, at the end."""
     opened: list[Socket] = []
 
-    async def connect(user: User | None, path: str, *, origin: str = "http://testserver") -> Socket | None:
+    async def connect(
+        user: User | None, path: str, *, origin: str = "http://testserver", more_cookies: str = ""
+    ) -> Socket | None:
         headers = [(b"host", b"testserver"), (b"origin", origin.encode())]
         if user is not None:
-            headers.append((b"cookie", session_cookie(user).encode()))
+            headers.append((b"cookie", (more_cookies + session_cookie(user)).encode()))
         scope = {"type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": []}
         made = Socket(application, scope)
         if not await made.open():

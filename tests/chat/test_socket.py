@@ -3,17 +3,20 @@
 import asyncio
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 
 from apps.chat import reply, stream
 from apps.chat.models import Citation, Conversation, Message
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
-from apps.tenants.models import Membership
+from apps.tenants.models import Membership, User
 from apps.tenants.threads import in_thread
-from tests.conftest import Cast
+from tests.conftest import Cast, signed_in
+from tests.gateway.stub import Say, Stall, Stub
 
 ACME = "/t/acme/ws/chat/"
 
@@ -220,3 +223,158 @@ async def test_a_deleted_document_takes_its_citations_along(handbooks: Cast, soc
         counts = [await in_thread(model.unscoped.count) for model in (Document, Chunk, Citation)]
     assert counts == [0, 0, 0]
     assert not await asyncio.to_thread(__import__("os").path.exists, path)
+
+
+async def until(condition: Any) -> None:
+    """Wait until `condition()` is true, a moment at a time, at most twenty seconds."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110  (Redis has no event to wait for)
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def slow_model(server: Stub, settings: Any) -> Stub:
+    """A model that says two words and then waits for ever."""
+    server.calls.clear()
+    settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "sk-test", server.base_url("openai")
+    server.script(settings.OPENAI_MODEL, Say("Once "), Say("upon"), Stall())
+    return server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Stub]:
+    with Stub().serving() as stub:
+        yield stub
+
+
+async def test_stop_ends_the_provider_call_and_keeps_what_was_said(
+    handbooks: Cast, socket: Any, slow_model: Stub
+) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    await alice.ask("Tell me a story.")
+    accepted = await alice.hear("accepted")
+    await alice.hear("delta")
+
+    await alice.say({"type": "stop", "reply": accepted["reply"]})
+    done = await alice.hear("done")
+
+    assert done["status"] == "stopped"
+    assert await asyncio.to_thread(slow_model.calls[0].was_hung_up.wait, 1)
+    with tenant_context(handbooks.acme):
+        stored = await in_thread(Message.objects.select_related("run").get, pk=accepted["reply"])
+    assert (stored.status, stored.run.status) == ("stopped", "stopped")
+    assert stored.text and "Once upon".startswith(stored.text.strip())
+
+
+async def test_stop_works_after_redis_dropped_the_listener(handbooks: Cast, socket: Any, slow_model: Stub) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    await alice.ask("Tell me a story.")
+    accepted = await alice.hear("accepted")
+    await alice.hear("delta")
+    client = stream.redis()
+    await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def is_listening() -> bool:
+        return (await client.pubsub_numsub(reply.STOP_CHANNEL))[0][1] > 0
+
+    await until(is_listening)
+    await alice.say({"type": "stop", "reply": accepted["reply"]})
+
+    assert (await alice.hear("done"))["status"] == "stopped"
+
+
+async def test_a_first_question_sent_again_begins_no_second_conversation(handbooks: Cast, socket: Any) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    client_id = await alice.ask("How many days of paid leave do we get?")
+    first = await alice.hear_all()
+
+    await alice.ask("How many days of paid leave do we get?", id=client_id)
+    again = await alice.hear_all()
+
+    assert again[0]["conversation"] == first[0]["conversation"]
+    with tenant_context(handbooks.acme):
+        assert await in_thread(Conversation.objects.count) == 1
+        assert await in_thread(Run.objects.filter(kind="completion").count) == 1
+
+
+async def test_another_users_question_id_reaches_nothing_of_theirs(handbooks: Cast, socket: Any) -> None:
+    alice, bob = await socket(handbooks.alice, ACME), await socket(handbooks.bob, ACME)
+    client_id = await alice.ask("How many days of paid leave do we get?")
+    alices = await alice.hear_all()
+
+    await bob.ask("How many days of paid leave do we get?", id=client_id)
+    bobs = await bob.hear_all()
+
+    assert bobs[0]["conversation"]["id"] != alices[0]["conversation"]["id"]
+    assert bobs[0]["reply"] != alices[0]["reply"]
+
+
+@pytest.mark.parametrize("shut_out", ["signed out", "deactivated"])
+async def test_who_lost_their_session_or_account_is_cut_off(handbooks: Cast, socket: Any, shut_out: str) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    if shut_out == "signed out":
+        await in_thread(Session.objects.all().delete)
+    else:
+        await in_thread(User.objects.filter(pk=handbooks.alice.pk).update, is_active=False)
+
+    await alice.ask("How many days of paid leave do we get?")
+
+    assert (await alice.receive_output(timeout=10))["type"] == "websocket.close"
+
+
+async def test_a_reply_called_interrupted_too_early_is_kept_when_it_ends(
+    handbooks: Cast, socket: Any, slow_model: Stub
+) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    await alice.ask("Tell me a story.")
+    accepted = await alice.hear("accepted")
+    await alice.hear("delta")
+    with tenant_context(handbooks.acme):
+        await in_thread(
+            Message.objects.filter(pk=accepted["reply"]).update, status="failed", error_code="interrupted", text=""
+        )
+
+    await reply.drain()
+
+    with tenant_context(handbooks.acme):
+        kept = await in_thread(Message.objects.get, pk=accepted["reply"])
+    assert (kept.status, kept.error_code, kept.text.strip()) == ("stopped", "", "Once upon")
+
+
+async def test_deleting_a_conversation_stops_its_reply_and_leaves_no_stream(
+    handbooks: Cast, socket: Any, slow_model: Stub
+) -> None:
+    alice = await socket(handbooks.alice, ACME)
+    await alice.ask("Tell me a story.")
+    accepted = await alice.hear("accepted")
+    await alice.hear("delta")
+
+    def delete() -> int:
+        return signed_in(handbooks.alice).post(f"/t/acme/chat/{accepted['conversation']['id']}/delete/").status_code
+
+    assert await asyncio.to_thread(delete) == 302
+    assert await asyncio.to_thread(slow_model.calls[0].was_hung_up.wait, 5)
+    with tenant_context(handbooks.acme):
+        key = stream.key(uuid.UUID(accepted["reply"]))
+
+    async def is_forgotten() -> bool:
+        return not await stream.redis().exists(key, f"{key}:alive")
+
+    await until(is_forgotten)
+    with tenant_context(handbooks.acme):
+        run = await in_thread(Run.objects.get, kind="completion")
+    assert run.status == "stopped"
+
+
+async def test_other_sites_odd_cookies_keep_nobody_out(handbooks: Cast, socket: Any) -> None:
+    for odd in ("prefs=a b", 'x={"a":1}', "novalue"):
+        assert await socket(handbooks.alice, ACME, more_cookies=f"{odd}; ") is not None
+    assert await socket(handbooks.alice, ACME, origin="http://[::1") is None
+
+
+async def test_a_bad_cursor_gets_a_sentence(handbooks: Cast, socket: Any) -> None:
+    alice = await socket(handbooks.alice, ACME)
+
+    await alice.say({"type": "follow", "reply": str(uuid.uuid4()), "cursor": "$"})
+
+    assert (await alice.hear())["code"] == "bad_frame"

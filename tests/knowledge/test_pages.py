@@ -1,5 +1,6 @@
 """The documents' pages: upload, status, view, retry, delete; and an outsider who gets nothing of them."""
 
+import re
 import uuid
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from apps.knowledge.models import Chunk, Document
 from apps.knowledge.unfinished import queue_unfinished
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
+from apps.tenants.models import Membership
 from config.celery import app as celery_app
 from tests.conftest import Cast, signed_in
 
@@ -210,4 +212,79 @@ def test_documents_of_a_killed_worker_are_queued_again(committed_cast: Cast, med
 def test_a_documents_headings_are_shown_as_headings(cast: Cast, handbook: Document) -> None:
     page = signed_in(cast.bob).get(f"/t/acme/documents/{handbook.id}/").content.decode()
 
-    assert '<h3 class="document-heading">Leave</h3>' in page
+    assert re.search(r'<h3 class="document-heading">\s*Leave\s*</h3>', page)
+
+
+def test_a_cited_heading_is_marked(cast: Cast, media: Path) -> None:
+    with tenant_context(cast.acme):
+        ingest(
+            store(ContentFile(b"# Rules\n\n## Dogs are not allowed\n\n## Cats are\n", name="rules.md"), user=None).id
+        )
+        chunk = Chunk.objects.filter(text__contains="Dogs").first()
+
+    page = signed_in(cast.bob).get(f"/t/acme/documents/{chunk.document_id}/?passage={chunk.id}").content.decode()
+
+    assert "Dogs are not allowed" in page.split("<mark", 1)[1].split("</mark>")[0]
+
+
+def test_viewers_read_and_change_nothing(cast: Cast, handbook: Document) -> None:
+    with tenant_context(cast.acme):
+        Membership.objects.filter(user=cast.bob).update(role=Membership.Role.VIEWER)
+    viewer = signed_in(cast.bob)
+
+    assert viewer.get(f"/t/acme/documents/{handbook.id}/").status_code == 200
+    assert viewer.post("/t/acme/documents/upload/").status_code == 403
+    for action in ("retry", "delete"):
+        assert viewer.post(f"/t/acme/documents/{handbook.id}/{action}/").status_code == 403
+
+
+def test_an_upload_while_the_queue_is_away_is_kept_and_can_be_tried_again(
+    cast: Cast, media: Path, settings: object, queue: list
+) -> None:
+    transport, celery_app.conf.broker_url = celery_app.conf.broker_url, "redis://127.0.0.1:1/0"
+    celery_app.conf.broker_transport_options = {"retry_on_timeout": False, "socket_connect_timeout": 0.2}
+    publisher = celery_app.amqp._producer_pool
+    celery_app.amqp._producer_pool = celery_app._pool = None
+    celery_app.conf.task_publish_retry = False
+    try:
+        page = upload(signed_in(cast.alice), SimpleUploadedFile("leave.md", TEXT))
+    finally:
+        celery_app.conf.broker_url, celery_app.conf.task_publish_retry = transport, True
+        celery_app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+        celery_app.amqp._producer_pool, celery_app._pool = publisher, None
+    assert "can&#x27;t be read right now" in page
+
+    with tenant_context(cast.acme):
+        document = Document.objects.get()
+    assert (document.status, document.error_code) == ("failed", "queue")
+    assert signed_in(cast.alice).post(f"/t/acme/documents/{document.id}/retry/").status_code == 200
+    assert len(queue) == 1
+
+
+def test_a_null_character_in_a_search_is_no_error(cast: Cast) -> None:
+    assert signed_in(cast.bob).get("/t/acme/search/?q=%00leave").status_code == 200
+
+
+def test_a_line_of_nothing_but_brackets_costs_no_time_worth_naming() -> None:
+    from apps.knowledge.chunk import chunk
+
+    assert len(chunk("# " + "[" * 200_000)) > 0  # quadratic, it would take minutes
+
+
+def test_a_task_that_meets_no_database_is_tried_again(committed_cast: Cast) -> None:
+    from celery.exceptions import Retry
+    from django.db import connection
+
+    from apps.knowledge.tasks import ingest_document
+
+    headers = {"tenant_id": str(committed_cast.acme.id)}
+    parameters = dict(connection.settings_dict)
+    connection.close()
+    connection.close_pool()
+    connection.settings_dict.update(HOST="127.0.0.1", PORT="1", OPTIONS={})
+    try:
+        with pytest.raises(Retry, match="connection"):
+            ingest_document.apply(args=[str(uuid.uuid4())], headers=headers, throw=True)
+    finally:
+        connection.close()
+        connection.settings_dict.update(parameters)

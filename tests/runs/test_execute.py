@@ -18,7 +18,7 @@ from tests.gateway.stub import Cut, EndEarly, Fail, Finish, Refuse, Say, Stall, 
 
 KEY = "sk-corbel-canary-0123456789abcdef"
 QUESTION = Request(
-    messages=(Message("system", "Be brief."), Message("user", "Say hello.")), max_output_tokens=50, question="Hello?"
+    messages=(Message("system", "Be brief."), Message("user", "Say hello.")), max_output_tokens=200, question="Hello?"
 )
 
 
@@ -147,7 +147,8 @@ async def test_a_failing_provider_falls_back_before_the_first_word(
 
     run = await complete(committed_cast)
 
-    assert (run.status, run.provider, run.text) == ("ok", "anthropic", "Still here.")
+    assert (run.status, run.provider, run.provider_answered) == ("ok", "openai", "anthropic")
+    assert run.text == "Still here."
     assert [(a["provider"], a["status"]) for a in run.attempts] == [("openai", "unavailable"), ("anthropic", "ok")]
 
 
@@ -196,7 +197,8 @@ async def test_a_bug_of_ours_closes_the_run_too(committed_cast: Cast, stub: Stub
             await execute.complete(QUESTION, feature="chat", on_delta=broken)
         run = await in_thread(Run.objects.get)
 
-    assert (run.status, run.error_code) == ("failed", "internal")
+    assert (run.status, run.error_code, run.is_estimated) == ("failed", "internal", True)
+    assert run.cost_usd > 0  # the provider has answered and will charge
 
 
 async def test_the_run_is_written_before_the_provider_is_asked(committed_cast: Cast, stub: Stub) -> None:
@@ -233,5 +235,10 @@ def test_every_error_of_the_gateway_has_words_for_a_reader(cast: Cast) -> None:
         assert fault.code == cls.code and fault.message.endswith(".") and fault.action.endswith(".")
 
 
-def test_without_a_key_the_chain_is_the_offline_answerer_and_says_so() -> None:
+async def test_without_a_key_the_offline_answerer_answers_and_says_what_it_is(committed_cast: Cast) -> None:
     assert chain.is_offline()
+
+    run = await complete(committed_cast)
+
+    assert (run.provider, run.model, run.cost_usd) == ("offline", "extractive-1", 0)
+    assert "no model key is configured" in run.text

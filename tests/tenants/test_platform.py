@@ -65,3 +65,13 @@ def test_staff_have_no_key_to_a_workspace(operator: Client) -> None:
 def test_signing_in_is_the_one_page_for_all(committed_cast: Cast) -> None:
     assert Client().get("/platform/", follow=True).redirect_chain[-1][0] == "/accounts/login/?next=/platform/"
     assert signed_in(committed_cast.alice).get("/platform/login/").url == "/workspaces/"
+
+
+def test_people_are_not_deleted_only_shut_out(committed_cast: Cast, operator: Client) -> None:
+    user = committed_cast.bob
+
+    assert operator.post(f"/platform/tenants/user/{user.pk}/delete/", {"post": "yes"}).status_code == 403
+    operator.post(f"/platform/tenants/user/{user.pk}/change/", {"name": "Bob", "email": "x@evil.example"})
+
+    user.refresh_from_db()
+    assert (user.is_active, user.email) == (False, "bob@acme.example")

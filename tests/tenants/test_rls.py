@@ -9,10 +9,12 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from apps.chat.models import Conversation, Message
 from apps.knowledge.models import Document
+from apps.prompts.models import PromptVersion
 from apps.runs.models import Run
 from apps.tenants.checks import app_role_is_bound_by_rls
 from apps.tenants.context import NoTenant, tenant_context, user_context
 from apps.tenants.models import Membership
+from apps.tenants.owned import TenantOwned
 from apps.tenants.threads import in_thread
 from tests.conftest import Cast
 
@@ -78,6 +80,38 @@ def test_a_row_cannot_point_at_another_tenants_row(cast: Cast) -> None:
         Message.objects.create(conversation_id=conversation.id, role=Message.Role.USER, text="mine now")
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "platform"])
+def test_a_run_cannot_point_at_another_tenants_prompt(committed_cast: Cast) -> None:
+    with tenant_context(committed_cast.globex):
+        default = PromptVersion.objects.live("answer")
+        theirs = PromptVersion.objects.create(
+            tenant=committed_cast.globex, prompt=default.prompt, number=1, body="Theirs.", checksum="x"
+        )
+    with tenant_context(committed_cast.acme):
+        assert Run.objects.create(feature="x", provider="p", model="m", prompt_version=default).pk
+        with pytest.raises(IntegrityError, match="another tenant's"):
+            Run.objects.create(feature="x", provider="p", model="m", prompt_version_id=theirs.pk)
+
+
+def test_every_pointer_between_tenants_rows_compares_the_tenant(db: None) -> None:
+    """A foreign key's column whose name ends in _id, in a table of tenants' rows, to a table of tenants' rows."""
+    from django.apps import apps as django_apps
+
+    owned = {model for model in django_apps.get_models() if issubclass(model, TenantOwned)}
+    pointers = {
+        (model._meta.db_table, field.column)
+        for model in owned
+        for field in model._meta.concrete_fields
+        if field.is_relation and field.related_model in owned
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE conname LIKE '%_same_tenant'")
+        guarded = {
+            (table, name.removeprefix(f"{table}_").removesuffix("_same_tenant")) for table, name in cursor.fetchall()
+        }
+    assert len(pointers) == 6 and pointers == guarded
 
 
 def test_the_lexical_search_function_finds_nothing_without_a_tenant(cast: Cast) -> None:

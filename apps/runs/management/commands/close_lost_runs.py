@@ -1,13 +1,18 @@
+from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.runs.lost import close_lost
+from apps.runs.lost import AFTER, close_lost
 
 
 class Command(BaseCommand):
     help = "Close runs that a killed process left open. Any time; often is fine."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--all", action="store_true", help="Nothing else is running: every open run is lost.")
+
     def handle(self, *args: Any, **options: Any) -> None:
-        if count := close_lost():
+        if count := close_lost(timedelta(0) if options["all"] else AFTER):
             self.stdout.write(f"{count} runs were lost.")

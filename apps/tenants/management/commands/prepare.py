@@ -12,12 +12,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seed", action="store_true", help="Also make the two demo workspaces.")
 
+        parser.add_argument("--alone", action="store_true", help="Nothing else is running on this database.")
+
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         self.stdout.write("Migrated.")
         call_command("prompts", "sync", stdout=self.stdout)
         call_command("prices", "sync", stdout=self.stdout)
-        call_command("close_lost_runs", stdout=self.stdout)
+        call_command("close_lost_runs", all=options["alone"], stdout=self.stdout)
         call_command("queue_unfinished", stdout=self.stdout)
         if options["seed"]:
             call_command("seed", stdout=self.stdout)

@@ -35,8 +35,8 @@ lint: ## Format, style, types, import order, templates, TypeScript
 	$(VENV)/ruff check $(CODE)
 	$(CHECK_ENV) $(VENV)/python -m mypy apps config
 	$(VENV)/lint-imports
-	$(VENV)/python -m djlint --quiet --check templates
-	$(VENV)/python -m djlint --quiet --lint templates
+	$(VENV)/python -m djlint --check templates
+	$(VENV)/python -m djlint --lint templates
 	$(BOOTSTRAP) npm run --silent check
 
 format: ## Format Python and templates, and mend what can be mended by rule

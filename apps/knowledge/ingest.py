@@ -14,6 +14,7 @@ import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from .chunk import Passage, chunk
 from .embed import embed_passages, model_name
@@ -42,7 +43,8 @@ def ingest(document_id: UUID) -> None:
     """
     attempt = uuid4()
     claimed = Document.objects.filter(pk=document_id).exclude(status__in=FINISHED)
-    if not claimed.update(attempt=attempt, status=Document.Status.PARSING, progress_percent=0):
+    parsing = Document.Status.PARSING
+    if not claimed.update(attempt=attempt, status=parsing, progress_percent=0, progressed_at=Now()):
         return
     mine = Document.objects.filter(pk=document_id, attempt=attempt)
     try:
@@ -78,7 +80,7 @@ def run(mine: QuerySet[Document]) -> None:
 
 def report(mine: QuerySet[Document], **progress: object) -> None:
     """Write how far we are. Raises Superseded if we are no longer the ones to write."""
-    if not mine.update(**progress):
+    if not mine.update(**progress, progressed_at=Now()):
         raise Superseded
 
 

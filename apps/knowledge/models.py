@@ -1,5 +1,6 @@
 """What a workspace knows: its documents, and the chunks they are searched by."""
 
+from datetime import timedelta
 from pathlib import PurePath
 from typing import Any, ClassVar, Self
 
@@ -9,6 +10,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 from pgvector.django import BitField, VectorField
 
 from apps.tenants.owned import TenantManager, TenantOwned
@@ -22,6 +24,7 @@ def original_path(document: "Document", filename: str) -> str:
 
 
 FINISHED = ("ready", "failed")
+STALLED_AFTER = timedelta(minutes=2)
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
@@ -34,7 +37,8 @@ class Document(TenantOwned):
     """An uploaded file, its text, and how far its ingestion has come.
 
     `text` is light Markdown. `page_starts` holds the offset in `text` at which each page begins, if it has pages.
-    `attempt` names the ingestion that may write; a newer one takes over and an older one stops.
+    `attempt` names the ingestion that may write; a newer one takes over and an older one stops. `progressed_at` is
+    when one last did.
     """
 
     class Kind(models.TextChoices):
@@ -60,6 +64,7 @@ class Document(TenantOwned):
     status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED)
     progress_percent = models.PositiveSmallIntegerField(default=0)
     attempt = models.UUIDField(null=True)
+    progressed_at = models.DateTimeField(db_default=Now(), editable=False)
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.CharField(max_length=300, blank=True)
     error_action = models.CharField(max_length=300, blank=True)
@@ -86,6 +91,11 @@ class Document(TenantOwned):
     def is_busy(self) -> bool:
         return self.status not in FINISHED
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing has happened for so long that a person should be able to do something."""
+        return self.is_busy and timezone.now() - self.progressed_at > STALLED_AFTER
+
     def fail(self, code: str, message: str, action: str) -> None:
         self.status, self.error_code, self.error_message, self.error_action = self.Status.FAILED, code, message, action
         self.save(update_fields=["status", "error_code", "error_message", "error_action"])
@@ -94,7 +104,8 @@ class Document(TenantOwned):
         """Forget how ingestion failed; its next attempt begins anew."""
         self.status, self.progress_percent = self.Status.QUEUED, 0
         self.error_code = self.error_message = self.error_action = ""
-        fields = ["status", "progress_percent", "error_code", "error_message", "error_action"]
+        self.progressed_at = timezone.now()
+        fields = ["status", "progress_percent", "progressed_at", "error_code", "error_message", "error_action"]
         self.save(update_fields=fields)
 
 

@@ -2,7 +2,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import FileResponse, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -71,7 +71,9 @@ def original(request: WorkspaceRequest, id: UUID) -> FileResponse:
 @require_POST
 @editors_only
 def retry(request: WorkspaceRequest, id: UUID) -> HttpResponse:
-    found = get_object_or_404(Document.objects.filter(status=Document.Status.FAILED), pk=id)
+    found = get_object_or_404(Document.objects, pk=id)
+    if found.status != Document.Status.FAILED and not found.is_stalled:
+        raise Http404("It is not waiting to be tried again.")
     found.requeue()
     queue(found)
     return render(request, "knowledge/_documents.html", table_context())

@@ -2,12 +2,14 @@
 
 import re
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
 from apps.chat.models import Conversation
 from apps.knowledge.add import store
@@ -131,6 +133,20 @@ def test_a_failed_document_says_why_and_is_retried(cast: Cast, handbook: Documen
     assert client.post(f"/t/acme/documents/{handbook.id}/retry/").status_code == 404  # it isn't failed any more
 
 
+def test_a_document_that_nobody_works_on_can_be_tried_again(cast: Cast, handbook: Document, queue: list) -> None:
+    client = signed_in(cast.alice)
+    with tenant_context(cast.acme):
+        Document.objects.update(status="embedding", progressed_at=timezone.now())
+    assert client.post(f"/t/acme/documents/{handbook.id}/retry/").status_code == 404
+
+    with tenant_context(cast.acme):
+        Document.objects.update(progressed_at=timezone.now() - timedelta(minutes=5))
+
+    assert "Nothing has happened for a while" in client.get("/t/acme/documents/").content.decode()
+    assert client.post(f"/t/acme/documents/{handbook.id}/retry/").status_code == 200
+    assert len(queue) == 1
+
+
 def test_deleting_leaves_no_row_and_no_file(
     cast: Cast, handbook: Document, media: Path, django_capture_on_commit_callbacks: object
 ) -> None:
@@ -233,6 +249,7 @@ def test_viewers_read_and_change_nothing(cast: Cast, handbook: Document) -> None
     viewer = signed_in(cast.bob)
 
     assert viewer.get(f"/t/acme/documents/{handbook.id}/").status_code == 200
+    assert "data-upload" not in viewer.get("/t/acme/documents/").content.decode()
     assert viewer.post("/t/acme/documents/upload/").status_code == 403
     for action in ("retry", "delete"):
         assert viewer.post(f"/t/acme/documents/{handbook.id}/{action}/").status_code == 403

@@ -96,7 +96,10 @@ async def finish(reply: Message, out: stream.Writer, *, run: Run | None, hits: l
 
 async def stop(reply_id: UUID) -> None:
     """End a reply, whichever process writes it. Who may is the caller's to check."""
-    await stream.redis().publish(STOP_CHANNEL, stream.key(reply_id))
+    name = stream.key(reply_id)
+    if event := _stops.get(name):
+        event.set()
+    await stream.redis().publish(STOP_CHANNEL, name)
 
 
 async def drain() -> None:

@@ -58,7 +58,7 @@ def logged() -> Iterator[None]:
 class Writer:
     """Appends one reply's events; `async with` flushes at the end and keeps the heartbeat going meanwhile.
 
-    No method but `open` raises when Redis is away.
+    No method raises when Redis is away.
     """
 
     def __init__(self, reply_id: UUID) -> None:
@@ -70,7 +70,8 @@ class Writer:
 
     async def open(self) -> None:
         """Make the stream known to live before anybody follows it."""
-        await redis().set(f"{self._key}:alive", 1, ex=HEARTBEAT_S)
+        with logged():
+            await redis().set(f"{self._key}:alive", 1, ex=HEARTBEAT_S)
 
     async def __aenter__(self) -> "Writer":
         self._tasks = [asyncio.create_task(self._flush_often()), asyncio.create_task(self._beat())]

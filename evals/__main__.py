@@ -1,6 +1,7 @@
 """python -m evals [SUITE ...]: run suites on the demo's workspaces; exits 1 if a share is below its floor."""
 
 import sys
+from io import StringIO
 from pathlib import Path
 
 from benchmarks.stage import stage
@@ -22,7 +23,7 @@ def main(names: list[str]) -> int:
         from django.core.management import call_command
 
         for command in (("prompts", "sync"), ("prices", "sync"), ("seed",)):
-            call_command(*command, verbosity=0)
+            call_command(*command, stdout=StringIO())
         for suite in suites:
             print(f"{suite.name}: {suite.description}")
             outcomes = run(suite)

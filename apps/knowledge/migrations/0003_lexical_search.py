@@ -9,6 +9,8 @@ from django.db import migrations
 
 SEARCH = """
 ALTER TABLE knowledge_chunk ALTER COLUMN embedding SET STORAGE PLAIN;
+-- Search reads its first candidates from the index alone, which needs pages that vacuum has seen.
+ALTER TABLE knowledge_chunk SET (autovacuum_vacuum_insert_scale_factor = 0.02);
 
 GRANT SELECT ON knowledge_chunk TO corbel_reader;
 CREATE POLICY search_reads ON knowledge_chunk FOR SELECT TO corbel_reader USING (true);

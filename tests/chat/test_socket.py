@@ -247,13 +247,19 @@ def server() -> Iterator[Stub]:
         yield stub
 
 
+async def begin_story(reader: Any) -> dict[str, Any]:
+    """Ask the slow model, up to its first words; returns the `accepted` event."""
+    await reader.ask("Tell me a story.")
+    accepted = await reader.hear("accepted")
+    await reader.hear("delta")
+    return accepted
+
+
 async def test_stop_ends_the_provider_call_and_keeps_what_was_said(
     handbooks: Cast, socket: Any, slow_model: Stub
 ) -> None:
     alice = await socket(handbooks.alice, ACME)
-    await alice.ask("Tell me a story.")
-    accepted = await alice.hear("accepted")
-    await alice.hear("delta")
+    accepted = await begin_story(alice)
 
     await alice.say({"type": "stop", "reply": accepted["reply"]})
     done = await alice.hear("done")
@@ -268,9 +274,7 @@ async def test_stop_ends_the_provider_call_and_keeps_what_was_said(
 
 async def test_stop_works_after_redis_dropped_the_listener(handbooks: Cast, socket: Any, slow_model: Stub) -> None:
     alice = await socket(handbooks.alice, ACME)
-    await alice.ask("Tell me a story.")
-    accepted = await alice.hear("accepted")
-    await alice.hear("delta")
+    accepted = await begin_story(alice)
     client = stream.redis()
     await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
@@ -326,9 +330,7 @@ async def test_a_reply_called_interrupted_too_early_is_kept_when_it_ends(
     handbooks: Cast, socket: Any, slow_model: Stub
 ) -> None:
     alice = await socket(handbooks.alice, ACME)
-    await alice.ask("Tell me a story.")
-    accepted = await alice.hear("accepted")
-    await alice.hear("delta")
+    accepted = await begin_story(alice)
     with tenant_context(handbooks.acme):
         await in_thread(
             Message.objects.filter(pk=accepted["reply"]).update, status="failed", error_code="interrupted", text=""
@@ -345,9 +347,7 @@ async def test_deleting_a_conversation_stops_its_reply_and_leaves_no_stream(
     handbooks: Cast, socket: Any, slow_model: Stub
 ) -> None:
     alice = await socket(handbooks.alice, ACME)
-    await alice.ask("Tell me a story.")
-    accepted = await alice.hear("accepted")
-    await alice.hear("delta")
+    accepted = await begin_story(alice)
 
     def delete() -> int:
         return signed_in(handbooks.alice).post(f"/t/acme/chat/{accepted['conversation']['id']}/delete/").status_code

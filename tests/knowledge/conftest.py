@@ -9,6 +9,7 @@ from django.core.files.base import ContentFile
 from apps.knowledge.add import store
 from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Document
+from apps.knowledge.parse import Limits, Parsed, parse, sniff
 from apps.tenants.context import tenant_context
 from apps.tenants.models import Tenant
 
@@ -39,3 +40,15 @@ def know(add: Add) -> Add:
         return document
 
     return know
+
+
+@pytest.fixture
+def parsed(tmp_path: Path):
+    """Parse these bytes as an uploaded file of that name."""
+
+    def parsed(data: bytes, filename: str, **options: Limits) -> Parsed:
+        path = tmp_path / filename
+        path.write_bytes(data)
+        return parse(path, sniff(data[:8192], filename), **options)
+
+    return parsed

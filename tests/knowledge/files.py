@@ -6,6 +6,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
+
+from apps.knowledge.parse import ParseError
+
 PAGE_WIDTH, PAGE_HEIGHT = 595, 842
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 IMAGE = (
@@ -107,3 +111,9 @@ def zipped(parts: dict[str, str]) -> bytes:
 
 def paragraph(text: str, properties: str = "") -> str:
     return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t xml:space='preserve'>{text}</w:t></w:r></w:p>"
+
+
+def refusal(function, *arguments, **options) -> ParseError:
+    with pytest.raises(ParseError) as caught:
+        function(*arguments, **options)
+    return caught.value

@@ -132,7 +132,6 @@ DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 TENANT_MODEL = "tenants.Tenant"
 TENANT_DOMAIN_MODEL = "tenants.Domain"
 GET_EXECUTOR_FUNCTION = "apps.tenants.migrate.silos_only"
-SILENCED_SYSTEM_CHECKS = ["django_tenants.W001", "django_tenants.W002", "django_tenants.W003"]
 
 # --- Redis: streams of answers, stop signals, the task queue
 

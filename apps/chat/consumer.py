@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.urls import set_script_prefix
 
 from apps.tenants.sockets import FORBIDDEN, find_membership
 from apps.tenants.threads import in_thread
@@ -35,7 +34,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.user, self.workspace = self.scope["user"], self.scope["workspace"]
         self.following: dict[UUID, asyncio.Task[None]] = {}
-        set_script_prefix(f"/t/{self.workspace.slug}/")  # links in events are this workspace's
         await self.accept()
 
     async def disconnect(self, code: int) -> None:

@@ -13,6 +13,7 @@ from apps.runs.gateway.types import Passage, Request
 from .models import Message
 
 HISTORY_CHARS = 6_000
+HISTORY_MESSAGES = 40  # read from the database; a long conversation must not make each question slower
 SHORT_QUESTION_WORDS = 4
 
 

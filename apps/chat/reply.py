@@ -19,7 +19,7 @@ from apps.tenants.threads import in_thread, surely
 
 from . import stream
 from .ask import Asked
-from .context import build_request, search_query
+from .context import HISTORY_MESSAGES, build_request, search_query
 from .models import Message
 from .passages import passage_json
 from .store import store_reply
@@ -73,7 +73,8 @@ async def answer(asked: Asked, out: stream.Writer, *, user: User, workspace: Ten
 
 def gather(asked: Asked, user: User, workspace: Tenant) -> tuple[Request, list[Hit], PromptVersion]:
     """What the model will be given: passages found for the question, the live prompt, the turns before."""
-    history = list(asked.conversation.messages.filter(created_at__lt=asked.question.created_at).order_by("created_at"))
+    before = asked.conversation.messages.filter(created_at__lt=asked.question.created_at).order_by("-created_at")
+    history = list(reversed(before[:HISTORY_MESSAGES]))
     hits = search(search_query(asked.question.text, history), limit=PASSAGES, user=user)
     version = PromptVersion.objects.live("answer")
     request = build_request(

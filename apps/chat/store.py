@@ -11,6 +11,7 @@ from apps.runs.execute import Fault
 from apps.runs.models import Run
 
 from .events import Event, done, failed
+from .interrupted import INTERRUPTED
 from .models import Citation, Message
 from .passages import citation_json
 
@@ -30,7 +31,7 @@ def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Faul
     elif run and run.status == Run.Status.STOPPED:
         status = Message.Status.STOPPED
     # A reader may have closed it as interrupted, while Redis was away and no heartbeat came through.
-    open_or_interrupted = Q(status=Message.Status.STREAMING) | Q(error_code="interrupted")
+    open_or_interrupted = Q(status=Message.Status.STREAMING) | Q(error_code=INTERRUPTED.code)
     stored = Message.objects.filter(open_or_interrupted, pk=reply.pk).update(
         text=text,
         status=status,

@@ -94,8 +94,8 @@ async def complete(
     except asyncio.CancelledError:
         closing = stopped(request, said)
         raise
-    except Exception:  # ours, or the listener's; the provider has answered and will charge
-        closing = {**closing, **tokens(Usage.estimate(request, "".join(said), pieces=len(said)))}
+    except Exception:  # ours, or the listener's
+        closing = {**closing, **tokens(heard_so_far(request, said))}
         raise
     finally:
         run.text = "".join(said)
@@ -156,7 +156,7 @@ def stopped(request: Request, said: list[str]) -> dict[str, Any]:
 
 
 def failed(error: GatewayError, request: Request, said: list[str]) -> dict[str, Any]:
-    usage = error.usage or (Usage.estimate(request, "".join(said), pieces=len(said)) if said else Usage(0, 0))
+    usage = error.usage or heard_so_far(request, said)
     return {
         "status": Run.Status.FAILED,
         "error_code": error.code,
@@ -165,6 +165,11 @@ def failed(error: GatewayError, request: Request, said: list[str]) -> dict[str, 
         "attempts": attempts(error.attempts),
         **tokens(usage),
     }
+
+
+def heard_so_far(request: Request, said: list[str]) -> Usage:
+    """What a broken call used: nothing until it has answered, then an estimate."""
+    return Usage.estimate(request, "".join(said), pieces=len(said)) if said else Usage(0, 0)
 
 
 def attempts(tried: Sequence[Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ def workspace(request: HttpRequest) -> dict[str, Any]:
     def mine() -> list[Tenant]:
         if not getattr(request, "user", None) or not request.user.is_authenticated:
             return []
-        return [membership.tenant for membership in Membership.unscoped.of(request.user)]
+        memberships = getattr(request, "memberships", None) or Membership.unscoped.of(request.user)
+        return [membership.tenant for membership in memberships]
 
     return {
         "workspace": getattr(request, "workspace", None),

@@ -35,7 +35,9 @@ class WorkspaceMiddleware:
     def enter(self, request: HttpRequest, slug: str, rest: str | None) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
-        membership = Membership.unscoped.of(request.user).filter(tenant__slug=slug).first()
+        # All of the user's, which are few: the switcher on the page needs them too.
+        request.memberships = list(Membership.unscoped.of(request.user))  # type: ignore[attr-defined]
+        membership = next((each for each in request.memberships if each.tenant.slug == slug), None)  # type: ignore[attr-defined]
         if membership is None:
             raise Http404("No such workspace.")
         if rest is None:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
+from django.urls import set_script_prefix
 
 from .context import tenant_context, user_context
 from .middleware import WORKSPACE_PATH
@@ -21,8 +22,8 @@ FORBIDDEN = {"type": "websocket.close", "code": 4403}  # before accept, so the b
 class WorkspaceSocket:
     """ASGI middleware for WebSockets under `/t/<slug>/`, for signed-in members coming from our own pages.
 
-    The inner application finds `user`, `workspace` and `membership` in its scope, the path without the prefix,
-    and runs in the workspace's tenant context.
+    The inner application finds `user`, `workspace` and `membership` in its scope, the path without the prefix, and
+    runs in the workspace's tenant context and script prefix, as a page's view does.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -47,6 +48,7 @@ class WorkspaceSocket:
             "membership": membership,
             "session_key": session_key(headers),
         }
+        set_script_prefix(f"/t/{match['slug']}/")
         with user_context(membership.user), tenant_context(membership.tenant):
             await self.inner(inner_scope, receive, send)
 

@@ -19,12 +19,13 @@ RETRY_S, MAX_RETRIES = 5, 60  # while the database is away
 
 
 class NoTenantHeader(RuntimeError):
-    """A task that isn't declared `platform_wide` has no tenant, or one that no longer exists."""
+    """A task that isn't declared `platform_wide` has no tenant, or one that is suspended or no longer exists."""
 
 
 class TenantTask(Task):
     abstract = True
     platform_wide = False
+    serves = ("active",)  # statuses of a tenant; a suspended one's tasks are refused
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if error := getattr(self.request, "tenancy_error", None):
@@ -55,11 +56,11 @@ def enter(task: Any, **_: Any) -> None:
     task.request.tenancy = task.request.tenancy_error = None
     tenant_id = (task.request.headers or {}).get(HEADER) or task.request.get(HEADER)
     try:
-        tenant = Tenant.objects.filter(pk=UUID(tenant_id)).first() if tenant_id else None
+        tenant = Tenant.objects.with_id(UUID(tenant_id)) if tenant_id else None
     except Exception as error:  # Celery would log it and run the task all the same
         task.request.tenancy_error = error
         return
-    if tenant:
+    if tenant and tenant.status in task.serves:
         task.request.tenancy = tenant_context(tenant)
         task.request.tenancy.__enter__()
 

@@ -19,7 +19,7 @@ from config.bootstrap import STATE_DIR, Trouble
 from config.processes import Taken
 
 DATABASE = "corbel_test"
-MOST_AT_ONCE = 4
+MOST_AT_ONCE = 8
 
 
 def start() -> embedded.Services:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.knowledge.models import Document
 from apps.tenants.http import WorkspaceRequest
+from apps.tenants.permissions import Permission, needs
 
 from . import stream
 from .ask import short
@@ -31,11 +32,13 @@ def listed(request: WorkspaceRequest) -> QuerySet[Conversation]:
 
 
 @require_GET
+@needs(Permission.ASK)
 def home(request: WorkspaceRequest) -> HttpResponse:
     return page(request, None, [])
 
 
 @require_GET
+@needs(Permission.ASK)
 def conversation(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(own(request), pk=id)
     citations = Citation.objects.select_related("document").defer("document__text", "document__page_starts")
@@ -60,11 +63,13 @@ def page(request: WorkspaceRequest, current: Conversation | None, messages: list
 
 
 @require_GET
+@needs(Permission.ASK)
 def conversations(request: WorkspaceRequest) -> HttpResponse:
     return render(request, "chat/_conversations.html", {"conversations": listed(request)})
 
 
 @require_POST
+@needs(Permission.ASK)
 def rename(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(own(request), pk=id)
     if title := short(request.POST.get("title", "")):
@@ -74,6 +79,7 @@ def rename(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 
 
 @require_POST
+@needs(Permission.ASK)
 def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     """Delete the conversation with its messages, citations and streams; a reply under way is stopped."""
     found = get_object_or_404(own(request), pk=id)

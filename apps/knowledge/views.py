@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.tenants.http import WorkspaceRequest
-from apps.tenants.permissions import editors_only
+from apps.tenants.permissions import Permission, needs
 
 from .add import ACCEPT, Notice, add, queue, remove
 from .links import passage_path
@@ -28,17 +28,19 @@ def table_context(notices: list[Notice] | None = None) -> dict[str, Any]:
 
 
 @require_GET
+@needs(Permission.READ)
 def documents(request: WorkspaceRequest) -> HttpResponse:
     return render(request, "knowledge/documents.html", table_context())
 
 
 @require_GET
+@needs(Permission.READ)
 def table(request: WorkspaceRequest) -> HttpResponse:
     return render(request, "knowledge/_documents.html", table_context())
 
 
 @require_POST
-@editors_only
+@needs(Permission.CHANGE_DOCUMENTS)
 def upload(request: WorkspaceRequest) -> HttpResponse:
     outcomes = [add(file, user=request.user) for file in request.FILES.getlist("files")]
     notices = [outcome for outcome in outcomes if isinstance(outcome, Notice)]
@@ -48,6 +50,7 @@ def upload(request: WorkspaceRequest) -> HttpResponse:
 
 
 @require_GET
+@needs(Permission.READ)
 def document(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     """The document's text, with the passage named in `?passage=` marked."""
     found = get_object_or_404(Document.objects, pk=id)
@@ -60,6 +63,7 @@ def document(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 
 
 @require_GET
+@needs(Permission.READ)
 def original(request: WorkspaceRequest, id: UUID) -> FileResponse:
     """The uploaded bytes, as a download: never shown by the browser on our origin."""
     found = get_object_or_404(Document.objects, pk=id)
@@ -69,7 +73,7 @@ def original(request: WorkspaceRequest, id: UUID) -> FileResponse:
 
 
 @require_POST
-@editors_only
+@needs(Permission.CHANGE_DOCUMENTS)
 def retry(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(Document.objects, pk=id)
     if found.status != Document.Status.FAILED and not found.is_stalled:
@@ -80,7 +84,7 @@ def retry(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 
 
 @require_POST
-@editors_only
+@needs(Permission.CHANGE_DOCUMENTS)
 def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     remove(get_object_or_404(Document.objects, pk=id))
     if request.htmx:
@@ -89,6 +93,7 @@ def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 
 
 @require_GET
+@needs(Permission.READ)
 def search_page(request: WorkspaceRequest) -> HttpResponse:
     """What retrieval finds for a query, and why it ranks as it does."""
     q = request.GET.get("q", "").replace("\0", "").strip()[:500]

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from apps.tenants.models import Membership
 from apps.tenants.owned import TenantManager, TenantOwned
+from apps.tenants.permissions import Permission, allowed
 
 from .gateway.errors import GatewayError
 from .gateway.types import Price
@@ -18,8 +19,8 @@ from .gateway.types import Price
 
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, membership: Membership) -> Self:
-        """Owners and admins see every call of their workspace, others see their own."""
-        if membership.role in {Membership.Role.OWNER, Membership.Role.ADMIN}:
+        """Every call of the workspace for who may see them all, one's own for others."""
+        if allowed(membership, Permission.SEE_ALL_RUNS):
             return self.all()
         return self.filter(user_id=membership.user_id)
 

@@ -4,6 +4,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.tenants.http import WorkspaceRequest
+from apps.tenants.permissions import Permission, needs
 
 from .models import Run
 
@@ -11,6 +12,7 @@ PAGE = 50
 
 
 @require_GET
+@needs(Permission.READ)
 def runs(request: WorkspaceRequest) -> HttpResponse:
     """Every call of a model: all of the workspace's for owners and admins, one's own for others."""
     found = Run.objects.visible_to(request.membership).select_related("user").order_by("-created_at")

@@ -5,7 +5,7 @@ backend reads it before every statement, so that row-level security always sees 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -46,10 +46,20 @@ def require_tenant_id() -> UUID:
     return tenant_id
 
 
-@contextmanager
-def tenant_context(tenant: "Tenant") -> Iterator[None]:
+def schema_of(tenant_id: UUID) -> str:
+    """The name of a tenant's schema, should it have one. From the id: a changed address moves no schema."""
+    return "t_" + tenant_id.hex
+
+
+def tenant_context(tenant: "Tenant") -> AbstractContextManager[None]:
     """Act for `tenant`. Nests; the tenant before comes back at the end."""
-    token = _scope.set(replace(_scope.get(), tenant_id=tenant.id, schema_name=tenant.schema_name))
+    return tenant_id_context(tenant.id)
+
+
+@contextmanager
+def tenant_id_context(tenant_id: UUID) -> Iterator[None]:
+    """Act for the tenant of that id, which something trusted named: a task's header, a link's secret."""
+    token = _scope.set(replace(_scope.get(), tenant_id=tenant_id, schema_name=schema_of(tenant_id)))
     try:
         yield
     finally:

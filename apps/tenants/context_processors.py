@@ -4,10 +4,11 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from .models import Membership, Tenant
+from .permissions import May
 
 
 def workspace(request: HttpRequest) -> dict[str, Any]:
-    """`workspace` and `membership` of this page, and `my_workspaces` for the switcher, read only if shown."""
+    """`workspace`, `membership` and what it `may` on this page, and `my_workspaces` for the switcher, read if shown."""
 
     def mine() -> list[Tenant]:
         if not getattr(request, "user", None) or not request.user.is_authenticated:
@@ -18,5 +19,6 @@ def workspace(request: HttpRequest) -> dict[str, Any]:
     return {
         "workspace": getattr(request, "workspace", None),
         "membership": getattr(request, "membership", None),
+        "may": May(getattr(request, "membership", None)),
         "my_workspaces": SimpleLazyObject(mine),
     }

@@ -5,8 +5,8 @@ from django import forms
 from django.db import transaction
 from django.http import HttpRequest
 
-from .models import Tenant, User
-from .signup import create_workspace
+from .models import Tenant, User, validate_slug
+from .signup import SlugTaken, create_workspace
 
 
 class SignupForm(AllauthSignupForm):
@@ -23,17 +23,26 @@ class SignupForm(AllauthSignupForm):
         return user
 
 
-class WorkspaceForm(forms.ModelForm):
+class WorkspaceForm(forms.Form):
     """A further workspace. An empty address is made from the name."""
+
+    name = forms.CharField(max_length=80)
 
     slug = forms.CharField(
         label="Address", required=False, max_length=40, help_text="Lower-case letters, digits and hyphens."
     )
 
-    class Meta:
-        model = Tenant
-        fields = ("name", "slug")
+    def clean_slug(self) -> str:
+        slug: str = self.cleaned_data["slug"]
+        if slug:
+            validate_slug(slug)
+        return slug
 
-    def create(self, owner: User) -> Tenant:
+    def create(self, owner: User) -> Tenant | None:
+        """The workspace; None, with an error on the form, if its address is taken."""
         data: dict[str, Any] = self.cleaned_data
-        return create_workspace(data["name"], owner=owner, slug=data["slug"])
+        try:
+            return create_workspace(data["name"], owner=owner, slug=data["slug"])
+        except SlugTaken:
+            self.add_error("slug", f"“{data['slug']}” is taken. Choose another address.")
+            return None

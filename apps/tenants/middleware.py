@@ -3,12 +3,16 @@
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.shortcuts import render
 from django.urls import get_script_prefix, set_script_prefix
 
+from .audit import coming_from
 from .context import tenant_context, user_context
 from .models import Membership
 
@@ -20,7 +24,8 @@ class WorkspaceMiddleware:
 
     The prefix moves into the script prefix, so that URL patterns and `reverse()` know nothing of it. Who isn't a
     member gets the same 404 as for a workspace that doesn't exist; who isn't signed in is asked to, either way.
-    Sets `request.workspace` and `request.membership`, both None outside a workspace.
+    Sets `request.workspace` and `request.membership`, both None outside a workspace. A suspended workspace, or one that
+    is being deleted, says so and serves nothing. A view that names no permission is never called.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -28,9 +33,16 @@ class WorkspaceMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.workspace = request.membership = None  # type: ignore[attr-defined]
-        with user_context(request.user) if request.user.is_authenticated else nullcontext():
+        acting = user_context(request.user) if request.user.is_authenticated else nullcontext()
+        with coming_from(request), acting:
             match = WORKSPACE_PATH.fullmatch(request.path_info)
             return self.enter(request, match["slug"], match["rest"]) if match else self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        if request.workspace and not hasattr(view, "permission"):  # type: ignore[attr-defined]
+            raise ImproperlyConfigured(
+                f"{view.__module__}.{view.__qualname__} names no permission. Decorate it: @needs(...)"
+            )
 
     def enter(self, request: HttpRequest, slug: str, rest: str | None) -> HttpResponse:
         if not request.user.is_authenticated:
@@ -40,6 +52,8 @@ class WorkspaceMiddleware:
         membership = next((each for each in request.memberships if each.tenant.slug == slug), None)  # type: ignore[attr-defined]
         if membership is None:
             raise Http404("No such workspace.")
+        if not membership.tenant.is_active:
+            return render(request, "tenants/closed.html", {"closed": membership.tenant}, status=403)
         if rest is None:
             return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
         request.workspace, request.membership = membership.tenant, membership  # type: ignore[attr-defined]

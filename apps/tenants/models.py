@@ -1,16 +1,21 @@
 """Who: users are global; what a user may see comes from Membership."""
 
 import re
+import secrets
 import uuid
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models.functions import Lower
-from django_tenants.models import DomainMixin, TenantMixin
+from django.db.models.functions import Lower, Now
+from django.utils import timezone
+from django_tenants.models import TenantMixin
 
+from .context import schema_of, tenant_id_context
 from .owned import TenantOwned
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -70,29 +75,80 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
 
+class TenantQuerySet(models.QuerySet["Tenant"]):
+    def with_id(self, tenant_id: uuid.UUID) -> "Tenant | None":
+        """The tenant itself, where nobody who may see it is acting yet: in a worker, behind a link, on a host."""
+        with tenant_id_context(tenant_id):
+            return self.filter(pk=tenant_id).first()
+
+
 class Tenant(TenantMixin):
-    """A workspace: one customer. Pooled, unless a schema named `schema_name` exists."""
+    """A workspace: one customer. Pooled, unless a schema named `schema_name` exists.
+
+    Its row is seen by its members and written in its own context only; row-level security holds that too.
+    `allowed_models` empty means every configured model; `passages_per_answer` None means the product's default.
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        LEAVING = "leaving", "Being deleted"
 
     auto_create_schema = False
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80)
     slug = models.CharField("address", max_length=40, unique=True, validators=[validate_slug])
+    status = models.CharField(max_length=9, choices=Status, default=Status.ACTIVE)
+    mfa_required = models.BooleanField("require a second factor of every member", default=False)
+    allowed_models = ArrayField(models.CharField(max_length=80), default=list, blank=True)
+    passages_per_answer = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(20)]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[Any] = TenantQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_active(self) -> bool:
+        return self.status == self.Status.ACTIVE
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.schema_name:  # type: ignore[has-type]
-            self.schema_name = "t_" + self.id.hex  # from the id: a changed address moves no schema
+            self.schema_name = schema_of(self.id)
         super().save(*args, **kwargs)
 
 
-class Domain(DomainMixin):
-    """A host name of a workspace."""
+def domain_token() -> str:
+    return secrets.token_hex(16)
+
+
+class Domain(TenantOwned):
+    """A host name that a workspace says is its own. It counts once a TXT record holding `token` was found.
+
+    Anybody may claim any name; only one claim can be verified.
+    """
+
+    domain = models.CharField(max_length=253)
+    token = models.CharField(max_length=32, default=domain_token, editable=False)
+    verified_at = models.DateTimeField(null=True, editable=False)
+    checked_at = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=models.Q(domain=Lower("domain")), name="domain_lower_case")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(domain=Lower("domain")), name="domain_lower_case"),
+            models.UniqueConstraint(fields=["tenant", "domain"], name="domain_claimed_once"),
+            models.UniqueConstraint(
+                fields=["domain"], condition=models.Q(verified_at__isnull=False), name="domain_verified_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.domain
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
@@ -123,7 +179,82 @@ class Membership(TenantOwned):
     def __str__(self) -> str:
         return f"{self.user_id} {self.role}"
 
+
+class Invitation(TenantOwned):
+    """A place offered to the owner of an e-mail address. The link's secret is not kept, only its SHA-256 in hex."""
+
+    email = models.EmailField()
+    role = models.CharField(max_length=12, choices=Membership.Role, default=Membership.Role.MEMBER)
+    invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    token_digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    accepted_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(email=Lower("email")), name="invitation_lower_case")]
+        indexes = [models.Index(fields=["tenant", "-created_at"], name="invitation_by_time")]
+
+    def __str__(self) -> str:
+        return self.email
+
     @property
-    def may_edit(self) -> bool:
-        """Whether they may add and remove documents."""
-        return self.role != self.Role.VIEWER
+    def is_open(self) -> bool:
+        return not self.accepted_at and not self.revoked_at and self.expires_at > timezone.now()
+
+
+class AuditEvent(TenantOwned):
+    """Who did what to which thing, when and from where. Written by `audit.record`; the database takes no change.
+
+    `actor_email` and `target_name` are copies, so that an event still says something when they are gone.
+    """
+
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    actor = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    actor_email = models.CharField(max_length=254, blank=True)
+    action = models.CharField(max_length=60)
+    target_type = models.CharField(max_length=60, blank=True)
+    target_id = models.CharField(max_length=60, blank=True)
+    target_name = models.CharField(max_length=300, blank=True)
+    details = models.JSONField(default=dict)
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-at"], name="audit_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_email} {self.action} {self.target_name}"
+
+
+def export_path(export: "Export", filename: str) -> str:
+    return f"{export.tenant_id}/exports/{export.id}.zip"
+
+
+class Export(TenantOwned):
+    """An archive of everything a workspace owns, and how far making it has come."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Failed"
+
+    requested_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    status = models.CharField(max_length=7, choices=Status, default=Status.QUEUED)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    file = models.FileField(upload_to=export_path, max_length=200, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    error_message = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-created_at"], name="export_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.created_at:%Y-%m-%d} {self.status}"

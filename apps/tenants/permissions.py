@@ -1,24 +1,84 @@
-"""What a role may do."""
+"""What a role may do: one table, asked by views, sockets, templates and tests alike."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse
+from django.http import HttpRequest
 
-from .http import WorkspaceRequest
+from .models import Membership
 
-View = Callable[..., HttpResponse]
+View = TypeVar("View", bound=Callable[..., Any])
+
+OWNER, ADMIN, MEMBER, VIEWER = (
+    Membership.Role.OWNER,
+    Membership.Role.ADMIN,
+    Membership.Role.MEMBER,
+    Membership.Role.VIEWER,
+)
 
 
-def editors_only(view: View) -> View:
-    """For views that change what the workspace knows: viewers get 403."""
+class Permission(StrEnum):
+    READ = "read documents, search, and see one's own use"
+    ASK = "ask questions and keep one's own conversations"
+    LEAVE = "leave the workspace"
+    CHANGE_DOCUMENTS = "add, retry and remove documents"
+    SEE_ALL_RUNS = "see every member's calls and costs"
+    MANAGE_MEMBERS = "invite, remove and change the role of members"
+    CHANGE_SETTINGS = "change settings, prompts, domains; open the workspace's admin"
+    READ_AUDIT_LOG = "read and export the audit log"
+    MANAGE_OWNERS = "make and unmake owners, hand the workspace over"
+    EXPORT = "take out everything the workspace owns"
+    DELETE_WORKSPACE = "delete the workspace"
 
-    @wraps(view)
-    def guarded(request: WorkspaceRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.membership.may_edit:
-            raise PermissionDenied
-        return view(request, *args, **kwargs)
 
-    return guarded
+EVERYBODY = frozenset({OWNER, ADMIN, MEMBER, VIEWER})
+EDITORS = frozenset({OWNER, ADMIN, MEMBER})
+ADMINS = frozenset({OWNER, ADMIN})
+OWNERS = frozenset({OWNER})
+
+ROLES_ALLOWED: dict[Permission, frozenset[Membership.Role]] = {
+    Permission.READ: EVERYBODY,
+    Permission.ASK: EVERYBODY,
+    Permission.LEAVE: EVERYBODY,
+    Permission.CHANGE_DOCUMENTS: EDITORS,
+    Permission.SEE_ALL_RUNS: ADMINS,
+    Permission.MANAGE_MEMBERS: ADMINS,
+    Permission.CHANGE_SETTINGS: ADMINS,
+    Permission.READ_AUDIT_LOG: ADMINS,
+    Permission.MANAGE_OWNERS: OWNERS,
+    Permission.EXPORT: OWNERS,
+    Permission.DELETE_WORKSPACE: OWNERS,
+}
+
+
+def allowed(membership: Membership, permission: Permission) -> bool:
+    return membership.role in ROLES_ALLOWED[permission]
+
+
+def needs(permission: Permission) -> Callable[[View], View]:
+    """For a workspace's views: who may not gets 403. The middleware serves no view that names no permission."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if not allowed(request.membership, permission):  # type: ignore[attr-defined]
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+class May:
+    """`{% if may.change_settings %}` in templates: the permissions by name, for one membership."""
+
+    def __init__(self, membership: Membership | None) -> None:
+        self._membership = membership
+
+    def __getitem__(self, name: str) -> bool:
+        return self._membership is not None and allowed(self._membership, Permission[name.upper()])

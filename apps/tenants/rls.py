@@ -7,21 +7,23 @@ Table names are unqualified on purpose: the same migration runs in `public` and 
 
 from django.db.migrations.operations import RunSQL
 
-TENANT = "tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), ''))::uuid"
+TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), ''))::uuid"
 OWN = "user_id = (SELECT nullif(current_setting('app.user_id', true), ''))::uuid"
 
 
-def Isolate(table: str, *, readable: str = "") -> RunSQL:  # noqa: N802  (reads as an operation)
+def Isolate(table: str, *, column: str = "tenant_id", readable: str = "") -> RunSQL:  # noqa: N802  (reads as an operation)
     """Only the active tenant's rows can be read or written, by the table's owner too. No tenant, no rows.
 
+    column: holds the tenant's id.
     readable: an SQL condition under which rows may be read as well, such as "tenant_id IS NULL".
     """
+    own = f"{column} = {TENANT}"
     also = f"CREATE POLICY also_readable ON {table} FOR SELECT USING ({readable});" if readable else ""
     return RunSQL(
         f"""
         ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
         ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
-        CREATE POLICY tenant_isolation ON {table} USING ({TENANT}) WITH CHECK ({TENANT});
+        CREATE POLICY tenant_isolation ON {table} USING ({own}) WITH CHECK ({own});
         {also}
         """,
         f"""

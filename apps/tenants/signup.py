@@ -4,25 +4,44 @@ import re
 import unicodedata
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
+from .audit import record
 from .context import tenant_context
 from .models import RESERVED_SLUGS, Membership, Tenant, User
 
 
-@transaction.atomic
+class SlugTaken(ValueError):
+    """Another workspace has this address."""
+
+
 def create_workspace(name: str, *, owner: User, slug: str = "") -> Tenant:
-    """A workspace with `owner` in it: rows only, no schema. Without `slug` a free one is made from the name."""
-    tenant = Tenant(name=name.strip(), slug=slug or free_slug(name))
-    tenant.save()
+    """A workspace with `owner` in it: rows only, no schema. Without `slug` a free one is made from the name.
+
+    Raises SlugTaken, having written nothing.
+    """
+    name, wanted = name.strip(), slug or slug_from(name)
+    try:
+        return _create(name, owner, wanted)
+    except IntegrityError as error:
+        if "slug" not in str(error):
+            raise
+        if slug:
+            raise SlugTaken(slug) from error
+        return _create(name, owner, f"{wanted}-{uuid4().hex[:6]}")
+
+
+@transaction.atomic
+def _create(name: str, owner: User, slug: str) -> Tenant:
+    tenant = Tenant(name=name, slug=slug)
     with tenant_context(tenant):
+        tenant.save(force_insert=True)
         Membership.objects.create(user=owner, role=Membership.Role.OWNER)
+        record("workspace.created", tenant)
     return tenant
 
 
-def free_slug(name: str) -> str:
+def slug_from(name: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    base = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:30].strip("-") or "workspace"
-    if base in RESERVED_SLUGS or Tenant.objects.filter(slug=base).exists():
-        return f"{base}-{uuid4().hex[:6]}"
-    return base
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:30].strip("-") or "workspace"
+    return f"{slug}-{uuid4().hex[:6]}" if slug in RESERVED_SLUGS else slug

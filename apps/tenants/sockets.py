@@ -76,7 +76,7 @@ def find_membership(key: str, slug: str) -> Membership | None:
     if not key or not user.is_authenticated:
         return None
     with user_context(user):
-        membership = Membership.unscoped.of(user).filter(tenant__slug=slug).first()
+        membership = Membership.unscoped.of(user).filter(tenant__slug=slug, tenant__status="active").first()
     if membership:
         membership.user = user
     return membership

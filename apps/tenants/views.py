@@ -24,6 +24,6 @@ def workspaces(request: SignedInRequest) -> HttpResponse:
 @login_required
 def create(request: SignedInRequest) -> HttpResponse:
     form = WorkspaceForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        return redirect(workspace_url(form.create(request.user), "chat:home"))
+    if request.method == "POST" and form.is_valid() and (workspace := form.create(request.user)):
+        return redirect(workspace_url(workspace, "chat:home"))
     return render(request, "tenants/create_workspace.html", {"form": form})

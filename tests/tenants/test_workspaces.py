@@ -94,7 +94,7 @@ def test_a_further_workspace(cast: Cast) -> None:
     client = signed_in(cast.alice)
 
     assert client.post("/workspaces/new/", {"name": "Lab", "slug": ""}).url == "/t/lab/"
-    assert b"already" in client.post("/workspaces/new/", {"name": "Lab", "slug": "globex"}).content
+    assert b"is taken" in client.post("/workspaces/new/", {"name": "Lab", "slug": "globex"}).content
     assert b"reserved" in client.post("/workspaces/new/", {"name": "Lab", "slug": "admin"}).content
     assert Tenant.objects.filter(name="Lab").count() == 1
 

@@ -9,6 +9,7 @@ from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Document
 from apps.tenants.context import tenant_context
 from apps.tenants.models import Membership, Tenant, User
+from apps.tenants.platform import require_platform
 from apps.tenants.signup import create_workspace
 
 FOLDER = Path(__file__).parents[2] / "seed"
@@ -27,7 +28,8 @@ class Command(BaseCommand):
         if not User.objects.filter(email=OPERATOR).exists():
             User.objects.create_superuser(OPERATOR, PASSWORD, name="Platform operator")
         for slug, (name, owner, members) in WORKSPACES.items():
-            if not Tenant.objects.filter(slug=slug).exists():  # what its people did to one that exists stays
+            # What its people did to one that exists stays.
+            if not Tenant.objects.using(require_platform()).filter(slug=slug).exists():
                 with tenant_context(self.workspace(slug, name, owner, members)):
                     for path in sorted((FOLDER / slug).glob("*.md")):
                         self.document(path)

@@ -42,7 +42,7 @@ async def run_case(case: Case) -> Outcome:
     from apps.prompts.models import PromptVersion
     from apps.runs import execute
     from apps.tenants.context import tenant_context
-    from apps.tenants.models import Tenant
+    from apps.tenants.platform import find_workspace
     from apps.tenants.threads import in_thread
 
     def gather() -> tuple[Any, Any, Any]:
@@ -51,7 +51,7 @@ async def run_case(case: Case) -> Outcome:
         request = build_request(case.question, hits=hits, history=[], version=version, workspace_name=case.workspace)
         return request, hits, version
 
-    with tenant_context(await in_thread(Tenant.objects.get, slug=case.workspace)):
+    with tenant_context(await in_thread(find_workspace, case.workspace)):
         request, hits, version = await in_thread(gather)
         reply = await execute.complete(request, feature="eval", prompt_version=version)
         sources = {hit.document_id for hit in cited(reply.text, hits)}

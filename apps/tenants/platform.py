@@ -7,6 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from unfold.admin import ModelAdmin
 
+from .models import Tenant
+
 PLATFORM = "platform"
 
 
@@ -18,6 +20,13 @@ def require_platform() -> str:
             "`python -m config.roles` prints it."
         )
     return PLATFORM
+
+
+def find_workspace(slug: str) -> Tenant:
+    """The workspace with this address, for an operator who is no member. Raises Tenant.DoesNotExist."""
+    tenant: Tenant = Tenant.objects.using(require_platform()).get(slug=slug)
+    tenant._state.db = "default"  # whatever is done to it next is done in its own context
+    return tenant
 
 
 class AcrossTenants(ModelAdmin):

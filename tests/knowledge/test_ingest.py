@@ -241,8 +241,8 @@ def test_killed_worker_leaves_nothing_half_done(committed_cast: Cast, add: Add, 
         "import django; django.setup()\n"
         "from apps.knowledge.ingest import ingest\n"
         "from apps.tenants.context import tenant_context\n"
-        "from apps.tenants.models import Tenant\n"
-        f"with tenant_context(Tenant.objects.get(slug='acme')): ingest('{document.id}')\n"
+        "from apps.tenants.platform import find_workspace\n"
+        f"with tenant_context(find_workspace('acme')): ingest('{document.id}')\n"
     )
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings", "MEDIA_ROOT": str(media)}
 

@@ -228,3 +228,12 @@ def test_same_bytes_are_one_document_per_tenant(cast: Cast) -> None:
             Document.objects.create(**fields)
     with tenant_context(cast.acme), pytest.raises(IntegrityError), transaction.atomic():
         Document.objects.create(**fields)
+
+
+def test_an_error_in_a_context_that_is_left_before_its_savepoint_ends(cast: Cast) -> None:
+    with transaction.atomic():
+        with pytest.raises(IntegrityError), transaction.atomic(), tenant_context(cast.acme):
+            Membership.objects.create(user=cast.alice)
+
+        with tenant_context(cast.globex):
+            assert Membership.objects.count() == 1

@@ -68,9 +68,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._forget()
 
     def savepoint_rollback(self, sid: str) -> None:
+        # After an error the transaction takes no statement but this one, whatever scope is left meanwhile.
+        self._setting_search_path = True
         try:
             super().savepoint_rollback(sid)
         finally:
+            self._setting_search_path = False
             self._forget()
 
     def set_autocommit(self, *args: Any, **kwargs: Any) -> None:

@@ -9,8 +9,7 @@ from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Document
 from apps.tenants.context import tenant_context
 from apps.tenants.models import Membership, Tenant, User
-from apps.tenants.platform import require_platform
-from apps.tenants.signup import create_workspace
+from apps.tenants.signup import SlugTaken, create_workspace
 
 FOLDER = Path(__file__).parents[2] / "seed"
 PASSWORD = "corbel-demo"  # noqa: S105  (the demo's, printed by `make run`)
@@ -28,11 +27,13 @@ class Command(BaseCommand):
         if not User.objects.filter(email=OPERATOR).exists():
             User.objects.create_superuser(OPERATOR, PASSWORD, name="Platform operator")
         for slug, (name, owner, members) in WORKSPACES.items():
-            # What its people did to one that exists stays.
-            if not Tenant.objects.using(require_platform()).filter(slug=slug).exists():
-                with tenant_context(self.workspace(slug, name, owner, members)):
-                    for path in sorted((FOLDER / slug).glob("*.md")):
-                        self.document(path)
+            try:
+                workspace = self.workspace(slug, name, owner, members)
+            except SlugTaken:
+                continue  # what its people did to it since stays
+            with tenant_context(workspace):
+                for path in sorted((FOLDER / slug).glob("*.md")):
+                    self.document(path)
 
     def workspace(self, slug: str, name: str, owner: tuple[str, str], members: list[tuple[str, str]]) -> Tenant:
         tenant = create_workspace(name, owner=self.user(*owner), slug=slug)

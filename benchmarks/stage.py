@@ -11,7 +11,7 @@ from config.bootstrap import STATE_DIR
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[None]:
+def stage() -> Iterator[embedded.Services]:
     """Services in a folder of their own, with the tables made. Once per process; all is deleted at the end."""
     folder = STATE_DIR / "test-benchmark"
     embedded.remove(folder)
@@ -25,7 +25,7 @@ def stage() -> Iterator[None]:
             "LOG_LEVEL": "WARNING",
         }
         migrate()
-        yield
+        yield services
         close_connections()
     finally:
         services.stop()

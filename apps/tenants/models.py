@@ -3,6 +3,7 @@
 import re
 import secrets
 import uuid
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -120,6 +121,9 @@ class Tenant(TenantMixin):
             self.schema_name = schema_of(self.id)
         super().save(*args, **kwargs)
 
+    def _check_schema_name_is_unique(self) -> None:
+        """Nothing: it is made from the id, and the column is unique. django-tenants would read every workspace's."""
+
 
 def domain_token() -> str:
     return secrets.token_hex(16)
@@ -234,7 +238,11 @@ def export_path(export: "Export", filename: str) -> str:
 
 
 class Export(TenantOwned):
-    """An archive of everything a workspace owns, and how far making it has come."""
+    """An archive of everything a workspace owns, and how far making it has come; one at a time is being made.
+
+    `done` and `total` count rows and files. `attempt` names the one who may write; a newer one takes over and an
+    earlier one stops. `progressed_at` is when one last did.
+    """
 
     class Status(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -242,8 +250,13 @@ class Export(TenantOwned):
         READY = "ready", "Ready"
         FAILED = "failed", "Failed"
 
+    UNFINISHED = (Status.QUEUED, Status.RUNNING)
+    STALLED_AFTER = timedelta(minutes=2)
+
     requested_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     status = models.CharField(max_length=7, choices=Status, default=Status.QUEUED)
+    attempt = models.UUIDField(null=True, editable=False)
+    progressed_at = models.DateTimeField(db_default=Now(), editable=False)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     file = models.FileField(upload_to=export_path, max_length=200, blank=True)
@@ -254,7 +267,25 @@ class Export(TenantOwned):
     expires_at = models.DateTimeField(null=True)
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant"], condition=models.Q(status__in=["queued", "running"]), name="export_one_at_a_time"
+            )
+        ]
         indexes = [models.Index(fields=["tenant", "-created_at"], name="export_by_time")]
 
     def __str__(self) -> str:
         return f"{self.created_at:%Y-%m-%d} {self.status}"
+
+    @property
+    def is_busy(self) -> bool:
+        return self.status in self.UNFINISHED
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing has happened for so long that a person should be able to do something."""
+        return self.is_busy and timezone.now() - self.progressed_at > self.STALLED_AFTER
+
+    @property
+    def is_ready(self) -> bool:
+        return self.status == self.Status.READY and self.expires_at is not None and self.expires_at > timezone.now()

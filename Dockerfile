@@ -44,5 +44,5 @@ RUN SECRET_KEY=unused DATABASE_URL=postgres://unused@unused/unused REDIS_URL=red
     python manage.py collectstatic --noinput --verbosity 0
 USER corbel
 EXPOSE 8000
-CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "on", \
+CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "on", "--no-proxy-headers", \
      "--timeout-graceful-shutdown", "25"]

@@ -4,6 +4,7 @@ A bad value raises BadSetting, whose message names the variable, what is wrong w
 write instead. Values are never repeated for variables that hold secrets.
 """
 
+import ipaddress
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -70,6 +71,32 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """A comma-separated list."""
     value = os.environ.get(name, "")
     return [word.strip() for word in value.split(",") if word.strip()] if value else list(default)
+
+
+def hosts(name: str, default: tuple[str, ...]) -> list[str]:
+    """A comma-separated list of host names, without ports; .example.com stands for all below example.com as well."""
+    found = [host.lower() for host in words(name, default)]
+    for host in found:
+        if host == "*":
+            raise BadSetting(name, "holds '*', which would answer to any name", "Write the names people type.")
+        if any(mark in host for mark in "/*@ ") or (":" in host and not (host[0] == "[" and host[-1] == "]")):
+            raise BadSetting(name, f"holds {host!r}, which is no host name", "Write app.example.com, without a port.")
+    return found
+
+
+def servers(name: str, port: int = 53) -> list[tuple[str, int]]:
+    """A comma-separated list of address or address:port, as pairs; an IPv6 address with a port stands in brackets."""
+    found = []
+    for word in words(name):
+        try:
+            parts = urlsplit(f"//{word}" if word.count(":") < 2 or word.startswith("[") else f"//[{word}]")
+            address = str(ipaddress.ip_address(parts.hostname or ""))
+            found.append((address, parts.port or port))
+        except ValueError:
+            raise BadSetting(
+                name, f"holds {word!r}, which is no address", f"Write 192.0.2.1 or 192.0.2.1:{port}."
+            ) from None
+    return found
 
 
 def path(name: str, default: Path) -> Path:
@@ -142,3 +169,13 @@ def url(name: str, default: str = "") -> str:
             name, f"is {value!r}, which is not an address", "Write it in full, as https://app.example.com."
         )
     return value.rstrip("/")
+
+
+def together(*names: str) -> list[str]:
+    """The values of variables that are of no use without each other; all empty if none of them is set."""
+    values = [os.environ.get(name, "") for name in names]
+    if any(values) and not all(values):
+        missing = names[values.index("")]
+        given = next(name for name, value in zip(names, values, strict=True) if value)
+        raise BadSetting(missing, f"is not set, and {given} is", f"Set {' and '.join(names)}, or neither.")
+    return values

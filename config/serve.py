@@ -201,7 +201,7 @@ def comment(admin_url: str, text: str | None = None) -> str | None:
 
 def start_web(services: embedded.Services, env: Mapping[str, str]) -> Child:
     command = [
-        *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "on"),
+        *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "on", "--no-proxy-headers"),
         *("--host", "127.0.0.1", "--port", str(port()), "--timeout-graceful-shutdown", "10"),
     ]
     return start(services, "web", command, without_owner(env), WEB_STOPS)

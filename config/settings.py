@@ -14,8 +14,10 @@ STATE_DIR = env.path("STATE_DIR", ROOT / ".corbel")
 # --- Security
 
 SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")  # keys before this one: second factors are encrypted with it
 DEBUG = env.flag("DEBUG", False)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+HOSTS = env.hosts("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+ALLOWED_HOSTS = ["*"]  # apps.tenants.hosts refuses strangers' names: workspaces have names of their own, too
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 PUBLIC_URL = env.url("PUBLIC_URL", "http://localhost:8000")
 
@@ -63,6 +65,11 @@ SHARED_APPS = [
     "django.contrib.postgres",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.google",
+    "allauth.usersessions",
     "channels",
     "csp",
     "django_htmx",
@@ -71,10 +78,11 @@ SHARED_APPS = [
 INSTALLED_APPS = SHARED_APPS
 
 MIDDLEWARE = [
+    "apps.tenants.hosts.HostMiddleware",  # from here on the host is one of ours
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "apps.tenants.hosts.HostSessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.tenants.middleware.WorkspaceMiddleware",  # from here on URLs are the workspace's own
     "django.middleware.common.CommonMiddleware",
@@ -83,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "apps.tenants.sessions.SessionSeenMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -110,11 +119,13 @@ TEMPLATES = [
 # --- Database: web and workers are the role `corbel_app`, which row-level security binds.
 
 POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 16, at_least=2)
+POOLER = env.choice("DATABASE_POOLER", "none", ("none", "transaction"))  # what stands between us and Postgres
 
 
 def connection(parameters: dict[str, Any]) -> dict[str, Any]:
     # The pool keeps connections across the short-lived threads an ASGI server runs views in.
-    options = {**parameters["OPTIONS"], "pool": {"min_size": 1, "max_size": POOL_SIZE, "timeout": 15}}
+    pool = {"min_size": 1, "max_size": POOL_SIZE, "timeout": 15}
+    options = {**parameters["OPTIONS"], "pool": pool, "transaction_pooler": POOLER == "transaction"}
     return {
         **parameters,
         "ENGINE": "apps.tenants.backend",
@@ -134,9 +145,10 @@ TENANT_MODEL = "tenants.Tenant"
 TENANT_DOMAIN_MODEL = "tenants.Domain"
 GET_EXECUTOR_FUNCTION = "apps.tenants.migrate.silos_only"
 
-# --- Redis: streams of answers, stop signals, the task queue
+# --- Redis: streams of answers, stop signals, the task queue, rate limits
 
 REDIS_URL = env.redis("REDIS_URL")
+CACHES = {"default": {"BACKEND": "config.cache.SharedCache", "LOCATION": [REDIS_URL], "KEY_PREFIX": "cache"}}
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -158,16 +170,65 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/workspaces/"
 LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "apps.tenants.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_FORMS = {"signup": "apps.tenants.forms.SignupForm"}
-ACCOUNT_ADAPTER = "apps.tenants.accounts.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_USER_MODEL_EMAIL_FIELD = "email"
+# Signing in and resetting a password never tell whether an address has an account. Signing up tells it, unless the
+# confirmation of addresses is mandatory: then a mail says it to whoever owns the address.
 ACCOUNT_EMAIL_VERIFICATION = env.choice("EMAIL_VERIFICATION", "optional", ("none", "optional", "mandatory"))
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the browser that signed up, so that it goes on where it was going
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a new password, second factor, address or connection
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # before such a change
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_RATE_LIMITS = {  # of what is sent, not of pages that are looked at; `key` is the e-mail address
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",  # wrong passwords, and wrong codes of one user
+    "signup": "20/m/ip",
+    "reset_password": "20/m/ip,5/h/key",
+    "reset_password_from_key": "20/m/ip",
+    "reauthenticate": "10/m/user",
+    "change_password": "5/m/user",
+    "manage_email": "10/m/user",
+    "confirm_email": "1/3m/key",
+}
+
+MFA_ADAPTER = "apps.tenants.authenticators.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Corbel"
+MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds that a clock may be off
+MFA_FORMS = {
+    "authenticate": "apps.tenants.authenticators.AuthenticateForm",
+    "reauthenticate": "apps.tenants.authenticators.ReauthenticateForm",
+    "activate_totp": "apps.tenants.authenticators.ActivateForm",
+    "add_webauthn": "apps.tenants.authenticators.AddPasskeyForm",
+}
+
+
+def social_app(name: str) -> dict[str, Any]:
+    """Of a provider; its button is shown where both its variables are set."""
+    client_id, secret = env.together(f"{name}_CLIENT_ID", f"{name}_CLIENT_SECRET")
+    return {"OAUTH_PKCE_ENABLED": True} | ({"APP": {"client_id": client_id, "secret": secret}} if client_id else {})
+
+
+SOCIALACCOUNT_ADAPTER = "apps.tenants.accounts.SocialAccountAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # an address that a provider vouches for opens no account by itself
+SOCIALACCOUNT_PROVIDERS = {"google": social_app("GOOGLE"), "github": social_app("GITHUB")}
+PROVIDER_ORIGINS = {"google": "https://accounts.google.com", "github": "https://github.com"}
+if GITHUB_URL := env.url("GITHUB_URL"):  # a GitHub Enterprise server
+    SOCIALACCOUNT_PROVIDERS["github"]["GITHUB_URL"] = PROVIDER_ORIGINS["github"] = GITHUB_URL
+# The form behind a button is sent to us and redirected there: browsers hold both against the policy.
+CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"] += [
+    PROVIDER_ORIGINS[name] for name, provider in SOCIALACCOUNT_PROVIDERS.items() if "APP" in provider
+]
+
+SESSION_ENGINE = "apps.tenants.session_store"
+INVITATION_DAYS = env.integer("INVITATION_DAYS", 7, at_least=1)
 
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
@@ -175,7 +236,12 @@ EMAIL_PORT = env.integer("EMAIL_PORT", 25)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 10  # seconds; whoever pressed the button waits for it
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Corbel <hello@localhost>")
+
+# --- Custom domains
+
+DNS_SERVERS = env.servers("DNS_SERVERS")  # empty: the ones that this machine asks
 
 # --- Files
 
@@ -206,6 +272,7 @@ OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-5-mini")
 ANTHROPIC_API_KEY = env.text("ANTHROPIC_API_KEY", "")
 ANTHROPIC_BASE_URL = env.url("ANTHROPIC_BASE_URL")
 ANTHROPIC_MODEL = env.text("ANTHROPIC_MODEL", "claude-haiku-4-5")
+PASSAGES_PER_ANSWER = env.integer("PASSAGES_PER_ANSWER", 6, at_least=1)  # where a workspace says nothing else
 MAX_OUTPUT_TOKENS = env.integer("MAX_OUTPUT_TOKENS", 1200, at_least=16)
 
 # --- Language, time, logs
@@ -218,12 +285,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"secrets": {"()": "config.logs.HideSecrets"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
     "loggers": {"httpx2": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
 }
 
-# --- The platform's admin, in the pages' green
+# --- The admin of the platform, and that of each workspace, in the pages' green
 
 GREENS = {
     "50": "#eef7f4",
@@ -238,20 +306,37 @@ GREENS = {
     "900": "#083830",
     "950": "#03201b",
 }
+STONES = {
+    "50": "#faf8f3",
+    "100": "#f1ede4",
+    "200": "#e2dccf",
+    "300": "#c9c0af",
+    "400": "#a0978a",
+    "500": "#7d7467",
+    "600": "#696153",
+    "700": "#4f483e",
+    "800": "#2a2622",
+    "900": "#1c1a17",
+    "950": "#161412",
+}
 
 
 def page_of_admin(title: str, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
 
 
+LOOKS = {
+    "SHOW_HISTORY": False,
+    "BORDER_RADIUS": "6px",
+    "COLORS": {"primary": GREENS, "base": STONES},
+    "ACCOUNT": {"navigation": [{"title": "Your account", "link": "config.admin.account"}]},
+}
 UNFOLD = {
+    **LOOKS,
     "SITE_TITLE": "Corbel platform",
     "SITE_HEADER": "Corbel platform",
     "SITE_SYMBOL": "domain",
     "SITE_URL": "/workspaces/",
-    "SHOW_HISTORY": False,
-    "BORDER_RADIUS": "6px",
-    "COLORS": {"primary": GREENS},
     "SIDEBAR": {
         "navigation": [
             {
@@ -269,6 +354,53 @@ UNFOLD = {
                     page_of_admin("Prices", "sell", "runs_modelprice"),
                     page_of_admin("Prompt versions", "article", "prompts_promptversion"),
                 ],
+            },
+        ],
+    },
+}
+UNFOLD_WORKSPACE = {
+    **LOOKS,
+    "SITE_TITLE": "config.admin.workspace_name",
+    "SITE_HEADER": "config.admin.workspace_name",
+    "SITE_SUBHEADER": "Workspace admin",
+    "SITE_SYMBOL": "domain",
+    "SITE_URL": reverse_lazy("chat:home"),
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Who",
+                "items": [
+                    page_of_admin("Members", "group", "tenants_membership"),
+                    page_of_admin("Invitations", "mail", "tenants_invitation"),
+                    page_of_admin("Audit log", "history", "tenants_auditevent"),
+                ],
+            },
+            {
+                "title": "What",
+                "items": [
+                    page_of_admin("Documents", "description", "knowledge_document"),
+                    page_of_admin("Runs", "monitoring", "runs_run"),
+                ],
+            },
+            {
+                "title": "How",
+                "items": [
+                    page_of_admin("Prompts", "chat", "prompts_prompt"),
+                    page_of_admin("Prompt versions", "article", "prompts_promptversion"),
+                    page_of_admin("Domains", "language", "tenants_domain"),
+                ],
+            },
+            {
+                "items": [
+                    {"title": "Settings", "icon": "settings", "link": reverse_lazy("workspace:settings")},
+                    {
+                        "title": "Back to the workspace",
+                        "icon": "arrow_back",
+                        "link": reverse_lazy("chat:home"),
+                        "active": False,  # its address begins every other
+                    },
+                ],
+                "separator": True,
             },
         ],
     },

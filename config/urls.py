@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from apps.tenants import views
+from apps.tenants import account_views, member_views, views
 from config.health import healthz
 
 urlpatterns = [
@@ -11,6 +11,10 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("workspaces/", views.workspaces, name="workspaces"),
     path("workspaces/new/", views.create, name="create-workspace"),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", account_views.overview, name="account"),
+    path("accounts/second-factor/", account_views.second_factor, name="second-factor"),
+    path("accounts/sessions/<int:pk>/end/", account_views.end_session, name="end-session"),
+    path("accounts/", include("allauth.urls")),
+    path("invitations/<str:token>/", member_views.invitation, name="invitation"),
     path("platform/", admin.site.urls),
 ]

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.core.files import File
 from django.core.management.base import BaseCommand
 
@@ -43,7 +44,11 @@ class Command(BaseCommand):
         return tenant
 
     def user(self, email: str, name: str) -> User:
-        return User.objects.filter(email=email).first() or User.objects.create_user(email, PASSWORD, name=name)
+        if user := User.objects.filter(email=email).first():
+            return user
+        user = User.objects.create_user(email, PASSWORD, name=name)
+        EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+        return user
 
     def document(self, path: Path) -> None:
         with path.open("rb") as file:

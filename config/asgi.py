@@ -1,5 +1,6 @@
 """The web process: pages over HTTP, chat over WebSockets, and an orderly end to both."""
 
+import logging
 import os
 from typing import Any
 
@@ -14,10 +15,13 @@ from django.urls import path
 
 from apps.chat import reply
 from apps.chat.consumer import ChatConsumer
+from apps.tenants import doors
 from apps.tenants.checks import refuse_to_serve
 from apps.tenants.sockets import WorkspaceSocket
 from apps.tenants.threads import in_thread
+from config.logs import HideSecrets
 
+logging.getLogger("uvicorn.access").addFilter(HideSecrets())
 websocket_urls = [path("ws/chat/", ChatConsumer.as_asgi())]
 
 
@@ -34,6 +38,7 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await reply.drain()
+            await doors.stop_listening()
             await send({"type": "lifespan.shutdown.complete"})
             return
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from apps.tenants.permissions import Permission, allowed
 from apps.tenants.sockets import FORBIDDEN, find_membership
 from apps.tenants.threads import in_thread
 
@@ -46,7 +47,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         try:
             frame = parse(text_data)
             membership = await in_thread(find_membership, self.scope["session_key"], self.workspace.slug)
-            if membership is None or membership.user_id != self.user.id:
+            if membership is None or membership.user_id != self.user.id or not allowed(membership, Permission.ASK):
                 await self.close(FORBIDDEN["code"])
                 return
             await self.actions[frame["type"]](self, frame)

@@ -7,7 +7,7 @@ from uuid import uuid4
 from django.db import IntegrityError, transaction
 
 from .audit import record
-from .context import tenant_context
+from .context import tenant_context, user_context
 from .models import RESERVED_SLUGS, Membership, Tenant, User
 
 
@@ -34,7 +34,7 @@ def create_workspace(name: str, *, owner: User, slug: str = "") -> Tenant:
 @transaction.atomic
 def _create(name: str, owner: User, slug: str) -> Tenant:
     tenant = Tenant(name=name, slug=slug)
-    with tenant_context(tenant):
+    with user_context(owner), tenant_context(tenant):  # who signs up isn't signed in yet
         tenant.save(force_insert=True)
         Membership.objects.create(user=owner, role=Membership.Role.OWNER)
         record("workspace.created", tenant)

@@ -54,7 +54,7 @@ def server(django_db_setup: None) -> Iterator[Server]:
         port = free.getsockname()[1]
     environ = {**os.environ, "PUBLIC_URL": f"http://127.0.0.1:{port}"}
     environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)
-    web = ["uvicorn", "config.asgi:application", "--port", str(port), "--log-level", "warning"]
+    web = ["uvicorn", "config.asgi:application", "--port", str(port), "--log-level", "warning", "--no-proxy-headers"]
     worker = ["celery", "-A", "config.celery", "worker", "--concurrency", "1", "--loglevel", "warning"]
     running = Server(f"http://127.0.0.1:{port}")
     try:

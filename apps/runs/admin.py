@@ -8,6 +8,13 @@ from apps.tenants.platform import AcrossTenants
 from .models import ModelPrice, Run
 
 
+@admin.display(description="Cost", ordering="cost_usd")
+def cost(run: Run) -> str:
+    if run.cost_usd is None:
+        return "" if run.status == Run.Status.RUNNING else "no price"
+    return f"${run.cost_usd:f}"
+
+
 @admin.register(Run)
 class RunAdmin(AcrossTenants):
     list_display = (
@@ -19,7 +26,7 @@ class RunAdmin(AcrossTenants):
         "model",
         "input_tokens",
         "output_tokens",
-        "cost",
+        cost,
         "latency_ms",
         "status",
         "error_code",
@@ -30,12 +37,6 @@ class RunAdmin(AcrossTenants):
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     list_per_page = 50
-
-    @admin.display(description="Cost", ordering="cost_usd")
-    def cost(self, run: Run) -> str:
-        if run.cost_usd is None:
-            return "" if run.status == Run.Status.RUNNING else "no price"
-        return f"${run.cost_usd:f}"
 
 
 @admin.register(ModelPrice)

@@ -17,10 +17,11 @@ import numpy as np
 from django.utils import timezone
 
 from apps.prompts.models import PromptVersion
-from apps.tenants.models import User
+from apps.tenants.context import require_tenant_id
+from apps.tenants.models import Tenant, User
 from apps.tenants.threads import in_thread, surely
 
-from .chain import chain, embedder
+from .chain import Chain, allowed_only, chain, embedder
 from .gateway import client
 from .gateway.errors import GatewayError
 from .gateway.pricing import cost_usd
@@ -39,6 +40,13 @@ class Fault:
     action: str
 
 
+class NoModelAllowed(GatewayError):
+    """The workspace allows none of the models that this installation has."""
+
+    code = "no_model_allowed"
+    show = True
+
+
 INTERNAL = Fault("internal", "Something broke on our side.", "Try again in a moment.")
 
 
@@ -52,21 +60,13 @@ async def complete(
     stop: asyncio.Event | None = None,
     deadlines: Deadlines | None = None,
 ) -> Run:
-    """Answer `request` with the first model of the chain that can.
+    """Answer `request` with the first model of the chain that can, of those that the workspace allows.
 
-    Returns the closed run: OK, FAILED with `run.error`, or STOPPED when `stop` was set; `run.text` holds what was
-    said in each case. If this coroutine is cancelled the run is closed as stopped, and the cancellation goes on.
+    Returns the closed run: OK, FAILED or REFUSED with `run.error`, or STOPPED when `stop` was set; `run.text` holds
+    what was said in each case. If this coroutine is cancelled the run is closed as stopped, and the cancellation
+    goes on.
     """
-    targets = chain()
-    run = await in_thread(
-        Run.objects.create,
-        kind=Run.Kind.COMPLETION,
-        feature=feature,
-        user=user,
-        prompt_version=prompt_version,
-        provider=targets[0][0].name,
-        model=targets[0][1],
-    )
+    targets, run = await in_thread(begin, chain(), feature=feature, user=user, prompt_version=prompt_version)
     began = time.monotonic()
     said: list[str] = []
     first_delta_ms: list[int] = []
@@ -80,6 +80,8 @@ async def complete(
 
     closing: dict[str, Any] = {"status": Run.Status.FAILED, "error_code": INTERNAL.code}
     try:
+        if not targets:
+            raise NoModelAllowed(Target(run.provider, run.model))
         calling = client.complete(request, targets, on_delta=hear, deadlines=deadlines or Deadlines())
         reply = await unless_stopped(calling, stop)
         if reply is None:
@@ -91,6 +93,8 @@ async def complete(
         log.warning("run %s: %s", run.id, error)
         run.error = error
         closing = failed(error, request, said)
+        if isinstance(error, NoModelAllowed):
+            closing["status"] = Run.Status.REFUSED
     except asyncio.CancelledError:
         closing = stopped(request, said)
         raise
@@ -119,6 +123,13 @@ def embed(texts: Sequence[str], *, feature: str, user: User | None = None) -> np
     finally:
         close(run, {**closing, "latency_ms": elapsed_ms(began)})
     return embeddings.vectors
+
+
+def begin(everything: Chain, **fields: Any) -> tuple[Chain, Run]:
+    """The targets that the workspace allows now, and a run that is written before the first of them is asked."""
+    targets = allowed_only(everything, Tenant.objects.get(pk=require_tenant_id()).allowed_models)
+    first, model = (targets or everything)[0]
+    return targets, Run.objects.create(kind=Run.Kind.COMPLETION, provider=first.name, model=model, **fields)
 
 
 async def unless_stopped(calling: Coroutine[Any, Any, Reply], stop: asyncio.Event | None) -> Reply | None:
@@ -221,6 +232,10 @@ FAULTS = {
     "bad_request": ("The model refused the request as we sent it.", "Ask differently, or tell your administrator."),
     "deadline_exceeded": ("The model took too long.", "Ask again; a shorter question is answered sooner."),
     "truncated": ("The answer ended before it was complete.", "Ask again."),
+    "no_model_allowed": (
+        "This workspace allows none of the models that are configured now.",
+        "An owner or admin can allow others under Settings, Models.",
+    ),
     "interrupted": ("The connection to the model broke while it was answering.", "Ask again."),
 }
 

@@ -1,13 +1,26 @@
+from functools import partial
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import BooleanField, Count, OuterRef, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
+from django.utils.text import get_text_list
 from unfold.admin import ModelAdmin
 
+from .audit import record
+from .context import tenant_context
+from .doors import close_doors
+from .forms import clean_address
 from .models import Membership, Tenant, User
 from .platform import AcrossTenants, require_platform
+from .suspend import resume, suspend
+
+HAS_SCHEMA = "EXISTS (SELECT FROM pg_namespace WHERE nspname = tenants_tenant.schema_name)"
 
 admin.site.unregister(Group)
 
@@ -27,23 +40,68 @@ class UserAdmin(ModelAdmin):
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         return False  # what they did stays; `active` shuts the door
 
+    def save_model(self, request: Any, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            transaction.on_commit(partial(close_doors, user_id=obj.pk), using=obj._state.db)
+
+
+class TenantForm(forms.ModelForm):
+    def clean_slug(self) -> str:
+        """Compared where every workspace is seen: Django's own check would ask the default connection."""
+        slug = clean_address(self.cleaned_data["slug"])
+        if Tenant.objects.using(require_platform()).filter(slug=slug).exclude(pk=self.instance.pk).exists():
+            raise ValidationError(f"“{slug}” is taken. Choose another address.")
+        return slug
+
 
 @admin.register(Tenant)
 class TenantAdmin(ModelAdmin):
-    list_display = ("name", "slug", "members", "created_at")
+    form = TenantForm
+    list_display = ("name", "slug", "status", "kind", "members", "created_at")
+    list_filter = ("status",)
     search_fields = ("name", "slug")
     ordering = ("name",)
-    fields = ("name", "slug", "schema_name", "created_at")
-    readonly_fields = ("schema_name", "created_at")
+    fields = ("name", "slug", "status", "kind", "schema_name", "created_at")
+    readonly_fields = ("status", "kind", "schema_name", "created_at")
+    actions = ("suspend", "resume")
 
     def get_queryset(self, request: Any) -> QuerySet[Tenant]:
         everyone = Membership.unscoped.filter(tenant=OuterRef("pk")).order_by().values("tenant")
         members = Coalesce(Subquery(everyone.annotate(n=Count("id")).values("n")), 0)
-        return Tenant.objects.using(require_platform()).annotate(members=members)
+        is_silo = RawSQL(HAS_SCHEMA, [], output_field=BooleanField())  # noqa: S611  (no value goes into it)
+        return Tenant.objects.using(require_platform()).annotate(members=members, is_silo=is_silo)
 
     @admin.display(description="Members", ordering="members")
     def members(self, tenant: Any) -> int:
         return tenant.members
+
+    @admin.display(description="Kind", ordering="is_silo")
+    def kind(self, tenant: Any) -> str:
+        return "silo" if tenant.is_silo else "pool"
+
+    @admin.action(description="Suspend: nobody gets in until it is resumed", permissions=["change"])
+    def suspend(self, request: Any, queryset: QuerySet[Tenant]) -> None:
+        self.tell(request, [tenant.name for tenant in queryset if suspend(tenant)], "suspended")
+
+    @admin.action(description="Resume what is suspended", permissions=["change"])
+    def resume(self, request: Any, queryset: QuerySet[Tenant]) -> None:
+        self.tell(request, [tenant.name for tenant in queryset if resume(tenant)], "open again")
+
+    def tell(self, request: Any, names: list[str], state: str) -> None:
+        if names:
+            verb = "is" if len(names) == 1 else "are"
+            messages.success(request, f"{get_text_list(names, 'and')} {verb} {state}.")
+        else:
+            messages.warning(request, f"Nothing changed: none of these could be {state}.")
+
+    def save_model(self, request: Any, obj: Tenant, form: Any, change: bool) -> None:
+        """What was changed and no other column; the workspace's log says so."""
+        changes = {name: {"before": form.initial[name], "after": getattr(obj, name)} for name in form.changed_data}
+        with transaction.atomic(using=require_platform()), tenant_context(obj), transaction.atomic():
+            obj.save(update_fields=form.changed_data)
+            if changes:
+                record("workspace.renamed", obj, **changes)
 
     def has_add_permission(self, request: Any) -> bool:
         return False  # a workspace begins with its owner, at sign-up

@@ -14,7 +14,8 @@ def workspace(request: HttpRequest) -> dict[str, Any]:
         if not getattr(request, "user", None) or not request.user.is_authenticated:
             return []
         memberships = getattr(request, "memberships", None) or Membership.unscoped.of(request.user)
-        return [membership.tenant for membership in memberships]
+        tenants = [membership.tenant for membership in memberships]
+        return [tenant for tenant in tenants if tenant.status != Tenant.Status.LEAVING]
 
     return {
         "workspace": getattr(request, "workspace", None),

@@ -4,7 +4,7 @@ from django.shortcuts import redirect, render
 
 from .forms import WorkspaceForm
 from .http import SignedInRequest
-from .models import Membership
+from .models import Membership, Tenant
 from .templatetags.workspace import workspace_url
 
 
@@ -15,7 +15,7 @@ def landing(request: HttpRequest) -> HttpResponse:
 @login_required
 def workspaces(request: SignedInRequest) -> HttpResponse:
     """The switcher; who has just one workspace is taken there."""
-    memberships = list(Membership.unscoped.of(request.user))
+    memberships = list(Membership.unscoped.of(request.user).exclude(tenant__status=Tenant.Status.LEAVING))
     if len(memberships) == 1 and "all" not in request.GET:
         return redirect(workspace_url(memberships[0].tenant, "chat:home"))
     return render(request, "tenants/workspaces.html")

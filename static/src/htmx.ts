@@ -17,4 +17,19 @@ document.addEventListener("htmx:config:request", (event) => {
   request.headers["X-CSRFToken"] = csrfToken();
 });
 
+// An answer without the part that was asked for is never shown in its place. Somebody was signed out, or lost a right,
+// since this page was made, and reads so after a reload; or the server failed, and the page stays as it is.
+document.addEventListener("htmx:after:request", (event) => {
+  const { select, text, response } = (event as CustomEvent<{ ctx: Answered }>).detail.ctx;
+  if (!select?.startsWith("#") || text.includes(`id="${select.slice(1)}"`)) return;
+  event.preventDefault();
+  if (response.status < 500) location.reload();
+});
+
+interface Answered {
+  select?: string;
+  text: string;
+  response: { status: number };
+}
+
 export default htmx;

@@ -1,12 +1,14 @@
 // What every page needs. The chat has an entry of its own: it carries the Markdown libraries.
 import "./styles/main.css";
 import "./htmx";
+import { watchCopyButtons } from "./clipboard";
 import { watchConfirmations } from "./confirm";
 import { watchConversations } from "./conversations";
 import { watchFlashes } from "./flash";
 import { watchUploads } from "./knowledge/upload";
 import { showDocument } from "./knowledge/viewer";
 import { watchMenus } from "./menus";
+import { watchPasskeys } from "./passkeys";
 import { watchThemes } from "./theme";
 import { watchTimes } from "./times";
 
@@ -14,7 +16,9 @@ watchThemes();
 watchMenus();
 watchConfirmations();
 watchFlashes();
+watchPasskeys();
 watchTimes();
 watchConversations();
 watchUploads();
 showDocument();
+watchCopyButtons();

@@ -5,7 +5,7 @@ from django.test import Client
 
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
-from apps.tenants.models import User
+from apps.tenants.models import AuditEvent, Tenant, User
 from tests.conftest import PASSWORD, Cast, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "platform"])
@@ -75,3 +75,69 @@ def test_people_are_not_deleted_only_shut_out(committed_cast: Cast, operator: Cl
 
     user.refresh_from_db()
     assert (user.is_active, user.email) == (False, "bob@acme.example")
+
+
+def press(operator: Client, action: str, *tenants: Tenant) -> str:
+    selected = [str(tenant.pk) for tenant in tenants]
+    page = operator.post("/platform/tenants/tenant/", {"action": action, "_selected_action": selected}, follow=True)
+    return " ".join(str(message) for message in page.context["messages"])
+
+
+def test_a_suspended_workspace_says_so_and_resumes(committed_cast: Cast, operator: Client) -> None:
+    alice = signed_in(committed_cast.alice)
+
+    assert press(operator, "suspend", committed_cast.acme) == "Acme is suspended."
+    shut = alice.get("/t/acme/documents/")
+    assert shut.status_code == 403 and "Acme is suspended" in shut.content.decode()
+    assert signed_in(committed_cast.charlie).get("/t/globex/documents/").status_code == 200
+    assert signed_in(committed_cast.charlie).get("/t/acme/documents/").status_code == 404
+
+    assert press(operator, "resume", committed_cast.acme, committed_cast.globex) == "Acme is open again."
+    assert alice.get("/t/acme/documents/").status_code == 200
+    with tenant_context(committed_cast.acme):
+        events = AuditEvent.objects.filter(target_type="tenant").order_by("at").values_list("action", "actor_email")
+        assert list(events)[1:] == [
+            ("workspace.suspended", "admin@corbel.example"),
+            ("workspace.resumed", "admin@corbel.example"),
+        ]
+    with tenant_context(committed_cast.globex):
+        assert AuditEvent.objects.filter(action="workspace.resumed").count() == 0
+
+
+def test_what_is_being_deleted_is_not_resumed(committed_cast: Cast, operator: Client) -> None:
+    with tenant_context(committed_cast.acme):
+        Tenant.objects.update(status=Tenant.Status.LEAVING)
+
+    assert press(operator, "resume", committed_cast.acme).startswith("Nothing changed")
+    assert press(operator, "suspend", committed_cast.acme).startswith("Nothing changed")
+
+
+def test_suspending_is_the_platforms_alone(committed_cast: Cast) -> None:
+    press_by_alice = signed_in(committed_cast.alice).post(
+        "/platform/tenants/tenant/", {"action": "suspend", "_selected_action": [str(committed_cast.globex.pk)]}
+    )
+
+    assert press_by_alice.status_code == 302
+    assert signed_in(committed_cast.charlie).get("/t/globex/").status_code == 200
+
+
+def test_tenants_are_listed_with_their_state_and_kind(committed_cast: Cast, operator: Client) -> None:
+    page = operator.get("/platform/tenants/tenant/")
+
+    assert [(tenant.status, tenant.is_silo) for tenant in page.context["cl"].result_list] == [("active", False)] * 2
+    change = operator.get(f"/platform/tenants/tenant/{committed_cast.acme.pk}/change/").content.decode()
+    assert "pool" in change and 'name="status"' not in change
+
+
+def test_a_rename_by_an_operator_writes_the_name_alone_and_is_logged(committed_cast: Cast, operator: Client) -> None:
+    path = f"/platform/tenants/tenant/{committed_cast.acme.pk}/change/"
+
+    operator.post(path, {"name": "Acme Ltd", "slug": "acme", "status": "suspended"})
+    refused = operator.post(path, {"name": "Acme Ltd", "slug": "globex"})
+
+    assert "“globex” is taken. Choose another address." in refused.content.decode()
+    with tenant_context(committed_cast.acme):
+        acme, event = Tenant.objects.get(), AuditEvent.objects.get(action="workspace.renamed")
+    assert (acme.name, acme.slug, acme.status) == ("Acme Ltd", "acme", "active")
+    assert event.details == {"name": {"before": "Acme", "after": "Acme Ltd"}}
+    assert event.actor_email == "admin@corbel.example"

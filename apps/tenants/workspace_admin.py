@@ -1,0 +1,121 @@
+"""A workspace's admin: pages to read, over the active workspace's rows."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from unfold.admin import ModelAdmin
+
+from .models import AuditEvent, Domain, Invitation, Membership
+from .permissions import Permission, allowed
+
+
+class OfWorkspace(ModelAdmin):
+    """A page over the workspace's rows that changes nothing, for members who have `permission`."""
+
+    permission: ClassVar[Permission] = Permission.CHANGE_SETTINGS
+    actions = None
+    list_per_page = 50
+
+    def get_queryset(self, request: Any) -> QuerySet[Any]:
+        return self.model.objects.all()
+
+    def has_module_permission(self, request: Any) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: Any, obj: Any = None) -> bool:
+        return allowed(request.membership, self.permission)
+
+    def has_add_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+
+class MemberFilter(admin.SimpleListFilter):
+    """By a person, out of this workspace's members alone: users are global, and Django would list them all."""
+
+    title = "member"
+    parameter_name = "member"
+    field = "user"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        members = Membership.objects.select_related("user").order_by("user__email")
+        return [(str(member.user_id), member.user.email) for member in members]
+
+    def queryset(self, request: Any, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() is None:
+            return queryset
+        if self.value() not in {user_id for user_id, _ in self.lookup_choices}:
+            return queryset.none()
+        return queryset.filter(**{self.field: self.value()})
+
+
+class ActorFilter(MemberFilter):
+    field = "actor"
+
+
+class MembershipAdmin(OfWorkspace):
+    permission = Permission.MANAGE_MEMBERS
+    list_display = ("email", "user", "role", "created_at")
+    list_filter = ("role",)
+    list_select_related = ("user",)
+    search_fields = ("user__email", "user__name")
+    ordering = ("user__email",)
+    fields = ("email", "user", "role", "created_at")
+
+    @admin.display(description="E-mail address", ordering="user__email")
+    def email(self, membership: Membership) -> str:
+        return membership.user.email
+
+
+class InvitationAdmin(OfWorkspace):
+    permission = Permission.MANAGE_MEMBERS
+    list_display = ("email", "role", "is_open", "invited_by", "created_at", "expires_at", "accepted_at", "revoked_at")
+    list_filter = ("role",)
+    list_select_related = ("invited_by",)
+    search_fields = ("email",)
+    ordering = ("-created_at",)
+    fields = (
+        "email",
+        "role",
+        "invited_by",
+        "created_at",
+        "expires_at",
+        "accepted_at",
+        "accepted_by",
+        "revoked_at",
+    )
+
+    @admin.display(boolean=True, description="Open")
+    def is_open(self, invitation: Invitation) -> bool:
+        return invitation.is_open
+
+
+class DomainAdmin(OfWorkspace):
+    list_display = ("domain", "in_use", "verified_at", "checked_at", "last_error")
+    search_fields = ("domain",)
+    ordering = ("domain",)
+    fields = ("domain", "verified_at", "checked_at", "last_error", "created_at")
+
+    @admin.display(boolean=True, description="In use")
+    def in_use(self, domain: Domain) -> bool:
+        return domain.verified_at is not None
+
+
+class AuditEventAdmin(OfWorkspace):
+    permission = Permission.READ_AUDIT_LOG
+    list_display = ("at", "who", "action", "target_name", "ip")
+    list_filter = ("action", ActorFilter)
+    search_fields = ("actor_email", "action", "target_name")
+    date_hierarchy = "at"
+    ordering = ("-at",)
+    fields = ("at", "who", "action", "target_type", "target_name", "target_id", "details", "ip", "user_agent")
+
+    @admin.display(description="Who", ordering="actor_email")
+    def who(self, event: AuditEvent) -> str:
+        return event.actor_email or "nobody signed in"

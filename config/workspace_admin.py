@@ -1,0 +1,22 @@
+"""What each workspace's admin site shows. The pages themselves are in `workspace_admin.py` of each app."""
+
+from apps.knowledge.models import Document
+from apps.knowledge.workspace_admin import DocumentAdmin
+from apps.prompts.models import Prompt, PromptVersion
+from apps.prompts.workspace_admin import PromptAdmin, PromptVersionAdmin
+from apps.runs.models import Run
+from apps.runs.workspace_admin import RunAdmin
+from apps.tenants.models import AuditEvent, Domain, Invitation, Membership
+from apps.tenants.workspace_admin import AuditEventAdmin, DomainAdmin, InvitationAdmin, MembershipAdmin
+
+from .admin import WorkspaceSite
+
+site = WorkspaceSite("workspace_admin")
+site.register(Membership, MembershipAdmin)
+site.register(Invitation, InvitationAdmin)
+site.register(Domain, DomainAdmin)
+site.register(AuditEvent, AuditEventAdmin)
+site.register(Document, DocumentAdmin)
+site.register(Run, RunAdmin)
+site.register(Prompt, PromptAdmin)
+site.register(PromptVersion, PromptVersionAdmin)

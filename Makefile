@@ -15,7 +15,7 @@ export PORT
 unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time of every later start
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format bench-retrieval bench-tenants evals lock clean reset
+.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions evals lock clean reset
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-retrieval: ## Recall, rank and ingestion speed of search (DATA=folder)
 bench-tenants: ## 10 pooled workspaces and 10,000: sign-up, pages, search, migration
 	@$(BOOTSTRAP) test
 	$(VENV)/python -m benchmarks.tenants
+
+bench-promotions: ## 20 moves of a workspace out of the pool and back, while processes write into it
+	@$(BOOTSTRAP) test
+	$(VENV)/python -m benchmarks.promotions
 
 evals: ## What answers are worth: suites of questions through the whole pipeline
 	@$(BOOTSTRAP) test

@@ -189,16 +189,25 @@ def _grant(admin: psycopg.Connection, database: str) -> None:
         REVOKE ALL ON DATABASE {{database}} FROM PUBLIC;
         GRANT CONNECT ON DATABASE {{database}} TO {OWNER}, {APP}, {PLATFORM};
         GRANT CREATE, TEMPORARY ON DATABASE {{database}} TO {OWNER};
-        REVOKE ALL ON SCHEMA public FROM PUBLIC;
-        GRANT USAGE ON SCHEMA public TO {OWNER}, {APP}, {PLATFORM}, {READER};
-        GRANT CREATE ON SCHEMA public TO {OWNER}, {READER};
         GRANT {READER} TO {OWNER} WITH INHERIT FALSE, SET TRUE;
-        ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public
-            GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}, {PLATFORM};
-        ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public
-            GRANT USAGE ON SEQUENCES TO {APP}, {PLATFORM};
+        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        GRANT USAGE, CREATE ON SCHEMA public TO {OWNER};
     """
     admin.execute(sql.SQL(statements).format(database=sql.Identifier(database)))
+    admin.execute(grants("public"))
+
+
+def grants(schema: str) -> sql.Composed:
+    """What the roles may do in a schema that holds tenants' tables: `public`, or a silo. Its owner may execute it."""
+    statements = f"""
+        GRANT USAGE ON SCHEMA {{schema}} TO {APP}, {PLATFORM}, {READER};
+        GRANT CREATE ON SCHEMA {{schema}} TO {READER};
+        ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA {{schema}}
+            GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}, {PLATFORM};
+        ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA {{schema}}
+            GRANT USAGE ON SEQUENCES TO {APP}, {PLATFORM};
+    """
+    return sql.SQL(statements).format(schema=sql.Identifier(schema))
 
 
 def main(arguments: list[str]) -> None:

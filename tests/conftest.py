@@ -1,6 +1,8 @@
 """The cast and the stage. Real Postgres as the role `corbel_app`, a real Redis protocol server, no mocks of ours.
 
 Alice owns Acme, Bob is a member of Acme, Charlie owns Globex and must see nothing of Acme's.
+
+Tests marked `pool_and_silo` run twice: with Acme in the pool, and with Acme in a schema of its own.
 """
 
 import hashlib
@@ -13,11 +15,14 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client, TransactionTestCase
 
-from apps.tenants.context import tenant_context
+from apps.tenants import silo
+from apps.tenants.context import schema_of, tenant_context
+from apps.tenants.migrate import as_owner
 from apps.tenants.models import Membership, Tenant, User
 from apps.tenants.signup import create_workspace
 
@@ -25,6 +30,22 @@ ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery"
 # Rows that a release makes; everything else is a test's.
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "prompts_prompt", "runs_modelprice"}
+
+# A silo's tables take a second to make. These are made once, and lent to whoever is Acme by renaming the schema.
+LENT = "silo_of_the_tests"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "pool_and_silo: the cast's Acme is in the pool, then in a silo")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    is_said = any(mark.args[0] == "kind" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "kind" in metafunc.fixturenames and not is_said and metafunc.definition.get_closest_marker("pool_and_silo"):
+        metafunc.parametrize("kind", ["pool", "silo"], indirect=True)
+
+
+in_the_pool, in_a_silo = (pytest.mark.parametrize("kind", [kind], indirect=True) for kind in ("pool", "silo"))
 
 
 def migrations_digest() -> str:
@@ -58,6 +79,7 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
         call_command("migrate", verbosity=0)
         call_command("prompts", "sync", verbosity=0)
         call_command("prices", "sync", verbosity=0)
+        make_silo_to_lend()
         for alias in connections:
             connections[alias].close()
     with admin() as connection:
@@ -70,18 +92,41 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
         connections[alias].close_pool()
 
 
+def make_silo_to_lend() -> None:
+    with admin() as connection:
+        take_silo_back()
+        if connection.execute("SELECT to_regnamespace(%s)", [LENT]).fetchone()[0]:
+            return
+        with as_owner():
+            silo.create(LENT)
+        connection.execute(f"COMMENT ON SCHEMA {LENT} IS '{LENT}'")
+
+
+def take_silo_back() -> None:
+    with admin() as connection:
+        lent = "SELECT nspname FROM pg_namespace WHERE obj_description(oid, 'pg_namespace') = %s AND nspname <> %s"
+        for (schema,) in connection.execute(lent, [LENT, LENT]).fetchall():
+            connection.execute(f"ALTER SCHEMA {schema} RENAME TO {LENT}")
+
+
 def wipe() -> None:
     """Remove what tests committed. TRUNCATE isn't the app's to do, and knows no rows to keep."""
+    take_silo_back()
     with admin() as connection, connection.transaction():
+        silos = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^t_[0-9a-f]{32}'").fetchall()
+        for (schema,) in silos:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE")
         names = connection.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            "SELECT oid::regclass::text, relname FROM pg_class"
+            " WHERE relnamespace IN ('public'::regnamespace, to_regnamespace(%s)) AND relkind = 'r'",
+            [LENT],
         ).fetchall()
         connection.execute("SET LOCAL session_replication_role = replica")
-        for (name,) in names:
+        for table, name in names:
             if name == "prompts_promptversion":
                 connection.execute("DELETE FROM prompts_promptversion WHERE tenant_id IS NOT NULL")
             elif name not in KEPT:
-                connection.execute(f"DELETE FROM {name}")
+                connection.execute(f"DELETE FROM {table}")
 
 
 TransactionTestCase._fixture_teardown = lambda self: wipe()
@@ -105,7 +150,7 @@ class Cast:
     globex: Tenant
 
 
-def people() -> Cast:
+def people(kind: str = "pool") -> Cast:
     alice, bob, charlie = (
         User.objects.create_user(f"{name}@{domain}.example", PASSWORD, name=name.title())
         for name, domain in (("alice", "acme"), ("bob", "acme"), ("charlie", "globex"))
@@ -114,24 +159,40 @@ def people() -> Cast:
     globex = create_workspace("Globex", owner=charlie, slug="globex")
     with tenant_context(acme):
         Membership.objects.create(user=bob, role=Membership.Role.MEMBER)
+    if kind == "silo":
+        with admin() as connection:
+            connection.execute(f"ALTER SCHEMA {LENT} RENAME TO {schema_of(acme.id)}")
     return Cast(alice, bob, charlie, acme, globex)
 
 
 @pytest.fixture
-def cast(db: None) -> Cast:
-    return people()
+def kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where Acme's documents and conversations are: "pool" or "silo"."""
+    yield getattr(request, "param", "pool")
+    take_silo_back()
 
 
 @pytest.fixture
-def committed_cast(transactional_db: None) -> Cast:
+def cast(db: None, kind: str) -> Cast:
+    return people(kind)
+
+
+@pytest.fixture
+def committed_cast(transactional_db: None, kind: str) -> Cast:
     """The cast, visible to other connections: for tests with threads, sockets or a second role."""
-    return people()
+    return people(kind)
 
 
 def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.fixture(autouse=True)
+def empty_cache() -> None:
+    """Rate limits are counted in it, by address, and every test comes from the same one."""
+    cache.clear()
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from apps import tenants
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 NAME = re.compile(r"`((?:apps|config)(?:\.\w+)+)`")
 
 
@@ -32,3 +35,12 @@ def test_every_name_a_document_mentions_exists(path: Path) -> None:
 
 def test_the_path_of_a_message_names_its_steps() -> None:
     assert len(set(NAME.findall((DOCS / "one-message.md").read_text()))) > 25
+
+
+def test_the_map_of_tenants_names_every_module() -> None:
+    folder = ROOT / "apps/tenants"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+
+    words = set(re.findall(r"[a-z_]+", tenants.__doc__ or ""))
+
+    assert modules <= words, f"Name them in {folder / '__init__.py'}: {sorted(modules - words)}"

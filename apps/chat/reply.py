@@ -9,6 +9,8 @@ import asyncio
 import logging
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.knowledge.search import Hit, search
 from apps.prompts.models import PromptVersion
 from apps.runs import execute
@@ -16,6 +18,7 @@ from apps.runs.gateway.types import Request
 from apps.runs.models import Run
 from apps.tenants.models import Tenant, User
 from apps.tenants.threads import in_thread, surely
+from apps.tenants.traces import STOP_CHANNEL
 
 from . import stream
 from .ask import Asked
@@ -27,8 +30,6 @@ from .store import store_reply
 log = logging.getLogger(__name__)
 
 FEATURE = "chat"
-PASSAGES = 6
-STOP_CHANNEL = "chat:stop"
 DRAIN_S = 5
 RESUBSCRIBE_S = 1
 
@@ -75,7 +76,8 @@ def gather(asked: Asked, user: User, workspace: Tenant) -> tuple[Request, list[H
     """What the model will be given: passages found for the question, the live prompt, the turns before."""
     before = asked.conversation.messages.filter(created_at__lt=asked.question.created_at).order_by("-created_at")
     history = list(reversed(before[:HISTORY_MESSAGES]))
-    hits = search(search_query(asked.question.text, history), limit=PASSAGES, user=user)
+    limit = Tenant.objects.get(pk=workspace.pk).passages_per_answer or settings.PASSAGES_PER_ANSWER
+    hits = search(search_query(asked.question.text, history), limit=limit, user=user)
     version = PromptVersion.objects.live("answer")
     request = build_request(
         asked.question.text, hits=hits, history=history, version=version, workspace_name=workspace.name
@@ -86,7 +88,7 @@ def gather(asked: Asked, user: User, workspace: Tenant) -> tuple[Request, list[H
 async def finish(reply: Message, out: stream.Writer, *, run: Run | None, hits: list[Hit]) -> None:
     """Store what was said, then tell the reader. Without a run something of ours broke."""
     fault = None
-    if run is None or run.status == Run.Status.FAILED:
+    if run is None or run.status in (Run.Status.FAILED, Run.Status.REFUSED):
         fault = execute.explain(run.error if run else None)
     ending = await in_thread(surely, store_reply, reply, run=run, hits=hits, fault=fault)
     if ending is None:  # its conversation was deleted while it was written
@@ -127,6 +129,7 @@ async def _hear_stops() -> None:
             async with stream.redis().pubsub() as subscription:
                 await subscription.subscribe(STOP_CHANNEL)
                 async for message in subscription.listen():
-                    if message["type"] == "message" and (event := _stops.get(message["data"])):
-                        event.set()
+                    if message["type"] == "message":
+                        for name in [name for name in _stops if name.startswith(message["data"])]:
+                            _stops[name].set()
         await asyncio.sleep(RESUBSCRIBE_S)

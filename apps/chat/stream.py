@@ -17,7 +17,7 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from apps.tenants.context import require_tenant_id
+from apps.tenants import traces
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def redis() -> Redis:
 
 
 def key(reply_id: UUID) -> str:
-    return f"tenant:{require_tenant_id()}:reply:{reply_id}"
+    return traces.key("reply", reply_id)
 
 
 @contextmanager
@@ -71,7 +71,7 @@ class Writer:
     async def open(self) -> None:
         """Make the stream known to live before anybody follows it."""
         with logged():
-            await redis().set(f"{self._key}:alive", 1, ex=HEARTBEAT_S)
+            await redis().set(self._key + traces.ALIVE, 1, ex=HEARTBEAT_S)
 
     async def __aenter__(self) -> "Writer":
         self._tasks = [asyncio.create_task(self._flush_often()), asyncio.create_task(self._beat())]
@@ -85,7 +85,7 @@ class Writer:
         with logged():
             async with redis().pipeline(transaction=False) as pipe:
                 pipe.expire(self._key, KEEP_S)
-                pipe.delete(f"{self._key}:alive")
+                pipe.delete(self._key + traces.ALIVE)
                 await pipe.execute()
 
     async def put(self, type: str, **fields: Any) -> None:
@@ -122,7 +122,7 @@ class Writer:
         while True:
             with logged():
                 async with redis().pipeline(transaction=False) as pipe:
-                    pipe.set(f"{self._key}:alive", 1, ex=HEARTBEAT_S)
+                    pipe.set(self._key + traces.ALIVE, 1, ex=HEARTBEAT_S)
                     pipe.expire(self._key, KEEP_UNENDED_S)
                     await pipe.execute()
             await asyncio.sleep(HEARTBEAT_S / 3)
@@ -139,7 +139,7 @@ async def follow(reply_id: UUID, cursor: str = START) -> AsyncIterator[Event]:
                 yield {**event, "cursor": cursor}
                 if event["type"] in LAST:
                     return
-        if not batches and not await redis().exists(f"{name}:alive"):
+        if not batches and not await redis().exists(name + traces.ALIVE):
             return
 
 
@@ -155,4 +155,6 @@ async def said_so_far(reply_id: UUID) -> str:
 
 async def forget(reply_ids: list[UUID]) -> None:
     if reply_ids:
-        await redis().delete(*[name for reply_id in reply_ids for name in (key(reply_id), f"{key(reply_id)}:alive")])
+        await redis().delete(
+            *[name for reply_id in reply_ids for name in (key(reply_id), key(reply_id) + traces.ALIVE)]
+        )

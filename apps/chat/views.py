@@ -3,6 +3,7 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,6 +11,7 @@ from django.urls import get_script_prefix
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.knowledge.models import Document
+from apps.tenants.audit import record
 from apps.tenants.http import WorkspaceRequest
 from apps.tenants.permissions import Permission, needs
 
@@ -86,7 +88,9 @@ def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     replies = found.messages.filter(role=Message.Role.ASSISTANT).values_list("id", "status")
     ended = [reply_id for reply_id, status in replies if status != Message.Status.STREAMING]
     under_way = [reply_id for reply_id, status in replies if status == Message.Status.STREAMING]
-    found.delete()
+    with transaction.atomic():
+        record("conversation.deleted", conversation=str(found.id))  # its title is its owner's alone
+        found.delete()
     async_to_sync(forget)(ended, under_way)
     return redirect("chat:home")
 

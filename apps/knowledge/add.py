@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
 from kombu.exceptions import OperationalError as BrokerError
 
+from apps.tenants.audit import record
 from apps.tenants.models import User
 
 from .models import Document
@@ -49,6 +50,14 @@ def queue(document: Document) -> None:
         document.fail("queue", "The file is stored, but can't be read right now.", "Try again in a minute.")
 
 
+def requeue(document: Document) -> None:
+    """Try again what failed or stalled."""
+    with transaction.atomic():
+        document.requeue()
+        record("document.retried", document)
+    queue(document)
+
+
 def store(upload: File, *, user: User | None) -> Document | Notice:
     """Check `upload` and keep it. The same bytes again are recognised, whatever their name."""
     filename = PurePath(upload.name or "file").name[:255]
@@ -78,6 +87,7 @@ def store(upload: File, *, user: User | None) -> Document | Notice:
     try:
         with transaction.atomic():
             document.save(force_insert=True)
+            record("document.added", document)
     except IntegrityError:  # the same bytes, uploaded twice at once
         document.file.delete(save=False)
         return Notice(filename, "info", "Already here: the bytes are the same.")
@@ -91,8 +101,10 @@ def sniff_upload(upload: File, filename: str) -> str:
     return sniff(head, filename)
 
 
+@transaction.atomic
 def remove(document: Document) -> None:
     """Delete every trace: the rows (chunks and citations go with the document's), and the file."""
+    record("document.removed", document)
     file = document.file
     document.delete()
     transaction.on_commit(lambda: delete_file(file))

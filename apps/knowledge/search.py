@@ -22,16 +22,28 @@ CANDIDATES = 50  # of each search
 # How many chunks the signs of their vectors bring to the exact comparison: enough for a recall of .996 at any size.
 LEAST_NEAR = 400
 NEAR_SHARE = 200
+# An HNSW scan brings no more than this many rows. Another statement of the same message, for this search only.
+FOLLOW_FAR = f"SET LOCAL hnsw.ef_search = {LEAST_NEAR};"
 
-# The first step never leaves the covering index of this tenant's chunks. Both searches' candidates get their cosine.
+# The first step never leaves the covering index of this tenant's chunks; in a silo with an HNSW index it follows that.
+# Both searches' candidates get their cosine.
 FIND = """
-WITH near AS MATERIALIZED (
-    SELECT id FROM knowledge_chunk
-    WHERE tenant_id = %(tenant)s
+WITH hnsw AS (
+    SELECT EXISTS (
+        SELECT FROM pg_index WHERE indexrelid = to_regclass('chunk_embedding_hnsw') AND indisvalid
+    ) AS is_here
+), near AS MATERIALIZED (
+    (SELECT id FROM knowledge_chunk
+    WHERE tenant_id = %(tenant)s AND NOT (SELECT is_here FROM hnsw)
     ORDER BY bits <~> binary_quantize(%(vector)s::vector)::bit(384)
     LIMIT (
         SELECT greatest(%(least)s, sum(chunk_count) / %(share)s) FROM knowledge_document WHERE tenant_id = %(tenant)s
-    )
+    ))
+    UNION ALL
+    (SELECT id FROM knowledge_chunk
+    WHERE tenant_id = %(tenant)s AND (SELECT is_here FROM hnsw)
+    ORDER BY embedding <=> %(vector)s::vector
+    LIMIT %(least)s)
 ), dense AS MATERIALIZED (
     SELECT id, 1 - (embedding <=> %(vector)s::vector) AS cosine
     FROM near JOIN knowledge_chunk USING (id)
@@ -107,7 +119,7 @@ def find(query: str, vector: np.ndarray) -> list[Candidate]:
     """Up to 50 chunks from each search, each with its cosine and its lexical rank, in no order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            FIND,
+            FOLLOW_FAR + FIND,
             {
                 "tenant": require_tenant_id(),
                 "vector": Vector(vector).to_text(),
@@ -117,6 +129,7 @@ def find(query: str, vector: np.ndarray) -> list[Candidate]:
                 "most": CANDIDATES,
             },
         )
+        cursor.nextset()
         return [Candidate(*row) for row in cursor.fetchall()]
 
 

@@ -1,6 +1,13 @@
 """Documents whose ingestion nobody is working on: their worker was killed, or the queue lost its memory."""
 
-from apps.tenants.context import tenant_context
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.tenants.context import tenant_id_context
+from apps.tenants.migrate import silo_ids
+from apps.tenants.models import Tenant
 from apps.tenants.platform import require_platform
 
 from .models import FINISHED, Document
@@ -8,13 +15,22 @@ from .tasks import ingest_document
 
 
 def queue_unfinished() -> int:
-    """Queue every tenant's unfinished documents again; returns how many. Before the workers start: it takes them all.
+    """Queue every active tenant's unfinished documents again; returns how many. Before the workers start: it takes
+    them all.
 
     One that is in the queue already is ingested once and found finished the second time.
     """
-    documents = Document.unscoped.using(require_platform()).exclude(status__in=FINISHED).select_related("tenant")
-    waiting = list(documents.only("id", "tenant"))
-    for document in waiting:
-        with tenant_context(document.tenant):
-            ingest_document.delay(str(document.id))
+    waiting = keys(Document.unscoped.using(require_platform()))
+    for tenant_id in silo_ids():  # from outside their contexts only the pool is seen
+        with tenant_id_context(tenant_id):
+            waiting += keys(Document.objects.all())
+    for document_id, tenant_id in waiting:
+        with tenant_id_context(tenant_id):
+            ingest_document.delay(str(document_id))
     return len(waiting)
+
+
+def keys(documents: QuerySet[Document]) -> list[tuple[Any, UUID]]:
+    """The unfinished ones' ids, with their tenants'."""
+    unfinished = documents.exclude(status__in=FINISHED).filter(tenant__status=Tenant.Status.ACTIVE)
+    return list(unfinished.values_list("id", "tenant_id"))

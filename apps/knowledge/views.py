@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.tenants.http import WorkspaceRequest
 from apps.tenants.permissions import Permission, needs
 
-from .add import ACCEPT, Notice, add, queue, remove
+from .add import ACCEPT, Notice, add, remove, requeue
 from .links import passage_path
 from .models import Chunk, Document
 from .search import search
@@ -78,8 +78,7 @@ def retry(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(Document.objects, pk=id)
     if found.status != Document.Status.FAILED and not found.is_stalled:
         raise Http404("It is not waiting to be tried again.")
-    found.requeue()
-    queue(found)
+    requeue(found)
     return render(request, "knowledge/_documents.html", table_context())
 
 

@@ -1,0 +1,15 @@
+"""Who: people, workspaces, and what keeps workspaces apart.
+
+The lock       context (who is acting), backend/ (tells the database), owned (a model's base), rls (migration operations
+               for policies), checks (what must be true before serving), threads, platform (operators see every tenant)
+The door       hosts (which names are ours), middleware and sockets (find the workspace, let members in), http (what a
+               request carries), second_factor, permissions (what a role may do), doors (shuts open sockets),
+               context_processors
+People         signup, forms, accounts and account_views, authenticators, sessions, session_store; members, invitations,
+               member_views
+A workspace    models, change and settings_views, domains, suspend, audit and deeds (the log, and how it reads),
+               audit_views; exporting and archive, leaving, traces, tasks, leaving_views
+A house of     silo and move (promote, demote), migrate (which schemas, and as whom)
+its own
+Sitemaps       views (the hub's), workspace_urls (a workspace's), workspace_admin and admin, apps
+"""

@@ -6,6 +6,8 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
+from .migrate import histories, silos, tenant_models
+
 WHO = """
 SELECT rolname, rolsuper, rolbypassrls,
        EXISTS (SELECT FROM pg_roles other WHERE (other.rolsuper OR other.rolbypassrls) AND other.oid <> r.oid
@@ -45,9 +47,48 @@ def app_role_is_bound_by_rls(databases: Sequence[str] | None = None, **kwargs: A
     ]
 
 
+MISSING = """
+SELECT silo, name FROM unnest(%s::text[]) AS silo, unnest(%s::text[]) AS name
+WHERE to_regclass(format('%%I.%%I', silo, name)) IS NULL
+"""
+
+
+@register(Tags.database)
+def silos_are_migrated(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuses a silo that lacks a table or a migration which `public` has: what it lacks, its tenant would read from
+    the pool and write into it. Three small queries for any number of silos, one for none."""
+    if not databases or "default" not in databases or not (schemas := silos()):
+        return []
+    lacks: dict[str, list[str]] = {schema: [] for schema in schemas}
+    tables = ["django_migrations", *(model._meta.db_table for model in tenant_models())]
+    with connections["default"].cursor() as cursor:
+        cursor.execute(MISSING, [schemas, tables])
+        for schema, table in cursor.fetchall():
+            lacks[schema].append(table)
+    recorded = [schema for schema in schemas if "django_migrations" not in lacks[schema]]
+    had = histories(["public", *recorded])
+    for schema in recorded:
+        lacks[schema] += sorted(had["public"] - had[schema])
+    return [
+        Error(
+            f"The schema {schema}, a workspace's own, lacks {', '.join(faults)}.",
+            hint="Run `manage.py migrate`.",
+            id="tenants.E002",
+        )
+        for schema, faults in lacks.items()
+        if faults
+    ]
+
+
 def refuse_to_serve() -> None:
-    """Ends this process with the checks' errors, if there are any. For web and worker, before they take work."""
-    errors = app_role_is_bound_by_rls(databases=["default"])
+    """Ends this process with the checks' errors, if there are any. For web and worker, before they take work.
+
+    One silo without a migration stops it for all: a release has not migrated to its end, and serving the rest would
+    hide that.
+    """
+    errors = [
+        error for check in (app_role_is_bound_by_rls, silos_are_migrated) for error in check(databases=["default"])
+    ]
     connections["default"].close()
     connections["default"].close_pool()  # type: ignore[attr-defined]  # a pool doesn't survive the worker's fork
     if errors:

@@ -227,7 +227,11 @@ class AuditEvent(TenantOwned):
     user_agent = models.CharField(max_length=200, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["tenant", "-at"], name="audit_by_time")]
+        indexes = [
+            models.Index(fields=["tenant", "-at"], name="audit_by_time"),
+            models.Index(fields=["tenant", "actor_email", "-at"], name="audit_by_person"),
+            models.Index(fields=["tenant", "action", "-at"], name="audit_by_action"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor_email} {self.action} {self.target_name}"

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from django.core.files.base import ContentFile
 
 from apps.chat.ask import short
@@ -11,6 +12,8 @@ from apps.knowledge.ingest import ingest
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
 from tests.conftest import Cast, signed_in
+
+pytestmark = pytest.mark.pool_and_silo
 
 
 def conversation(cast: Cast, title: str = "Leave") -> Conversation:

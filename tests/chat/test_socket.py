@@ -18,6 +18,8 @@ from apps.tenants.threads import in_thread
 from tests.conftest import Cast, signed_in
 from tests.gateway.stub import Say, Stall, Stub
 
+pytestmark = pytest.mark.pool_and_silo
+
 ACME = "/t/acme/ws/chat/"
 
 

@@ -22,6 +22,8 @@ from apps.tenants.models import Membership
 from config.celery import app as celery_app
 from tests.conftest import Cast, signed_in
 
+pytestmark = pytest.mark.pool_and_silo
+
 TEXT = b"# Leave\n\nEverybody at Acme gets 28 days of paid leave a year.\n"
 
 

@@ -1,4 +1,4 @@
-"""What the database itself refuses, whatever the code asks for."""
+"""What the database itself refuses, whatever the code asks for. tests/sweep asks it of every table."""
 
 import asyncio
 import uuid
@@ -14,35 +14,14 @@ from apps.runs.models import Run
 from apps.tenants.checks import app_role_is_bound_by_rls
 from apps.tenants.context import NoTenant, tenant_context, user_context
 from apps.tenants.models import Membership
-from apps.tenants.owned import TenantOwned
 from apps.tenants.threads import in_thread
 from tests.conftest import Cast
+
+pytestmark = pytest.mark.pool_and_silo
 
 
 def run_of(feature: str = "chat") -> Run:
     return Run.objects.create(feature=feature, provider="offline", model="extractive-1")
-
-
-def test_every_table_with_a_tenant_is_isolated(db: None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT relname FROM pg_class c
-            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT attisdropped
-            WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
-              AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (
-                SELECT FROM pg_policy WHERE polrelid = c.oid AND polcmd = '*'
-                  AND polqual IS NOT NULL AND polwithcheck IS NOT NULL))
-            """
-        )
-        assert cursor.fetchall() == []
-        cursor.execute(
-            """
-            SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND (
-                relkind = 'm' OR relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (reloptions), false))
-            """
-        )
-        assert cursor.fetchall() == []
 
 
 def test_rows_of_another_tenant_are_invisible_even_to_raw_sql(cast: Cast) -> None:
@@ -95,25 +74,6 @@ def test_a_run_cannot_point_at_another_tenants_prompt(committed_cast: Cast) -> N
             Run.objects.create(feature="x", provider="p", model="m", prompt_version_id=theirs.pk)
 
 
-def test_every_pointer_between_tenants_rows_compares_the_tenant(db: None) -> None:
-    """A foreign key's column whose name ends in _id, in a table of tenants' rows, to a table of tenants' rows."""
-    from django.apps import apps as django_apps
-
-    owned = {model for model in django_apps.get_models() if issubclass(model, TenantOwned)}
-    pointers = {
-        (model._meta.db_table, field.column)
-        for model in owned
-        for field in model._meta.concrete_fields
-        if field.is_relation and field.related_model in owned
-    }
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE conname LIKE '%_same_tenant'")
-        guarded = {
-            (table, name.removeprefix(f"{table}_").removesuffix("_same_tenant")) for table, name in cursor.fetchall()
-        }
-    assert len(pointers) == 6 and pointers == guarded
-
-
 def test_the_lexical_search_function_finds_nothing_without_a_tenant(cast: Cast) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM knowledge_lexical_search('anything', 10)")
@@ -124,7 +84,7 @@ def test_the_lexical_search_function_finds_nothing_without_a_tenant(cast: Cast) 
               WHERE grantee <> proowner ORDER BY 1) FROM pg_proc WHERE proname = 'knowledge_lexical_search'
             """
         )
-        assert cursor.fetchone() == ("corbel_reader", True, ["corbel_app", "corbel_platform"])
+        assert set(map(str, cursor.fetchall())) == {str(("corbel_reader", True, ["corbel_app", "corbel_platform"]))}
 
 
 def test_users_see_their_own_memberships_everywhere_and_no_others(cast: Cast) -> None:

@@ -21,5 +21,6 @@ class Command(BaseCommand):
         call_command("prices", "sync", stdout=self.stdout)
         call_command("close_lost_runs", all=options["alone"], stdout=self.stdout)
         call_command("queue_unfinished", stdout=self.stdout)
+        call_command("finish_leaving", stdout=self.stdout)
         if options["seed"]:
             call_command("seed", stdout=self.stdout)

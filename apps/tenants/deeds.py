@@ -1,0 +1,95 @@
+"""The audit log's actions as sentences, and events as a person or a spreadsheet reads them.
+
+`{thing}` is what the event is about. `{changes}` are those of its details that have a before and an after; other names
+are details themselves.
+"""
+
+from string import Formatter
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from .models import AuditEvent, Tenant
+from .sessions import device
+
+SENTENCES = {
+    "audit.exported": "exported the audit log",
+    "conversation.deleted": "deleted a conversation of their own",
+    "document.added": "added the document {thing}",
+    "document.removed": "removed the document {thing}",
+    "document.retried": "had the document {thing} read again",
+    "domain.added": "claimed the domain {thing}",
+    "domain.lost": "took the domain {thing} out of use: its record was gone, and another workspace proved it",
+    "domain.removed": "removed the domain {thing}",
+    "domain.verified": "put the domain {thing} in use",
+    "export.downloaded": "downloaded the export of everything",
+    "export.requested": "asked for an export of everything",
+    "invitation.accepted": "accepted the invitation of {thing} and joined as {role}",
+    "invitation.created": "invited {thing} as {role}",
+    "invitation.revoked": "took back the invitation of {thing}",
+    "member.left": "left the workspace",
+    "member.removed": "removed {thing}, who was {role}",
+    "member.role_changed": "changed the role of {thing} from {before} to {after}",
+    "ownership.transferred": "handed the workspace over to {thing}",
+    "settings.changed": "changed settings: {changes}",
+    "workspace.created": "created the workspace {thing}",
+    "workspace.deleted": "deleted the workspace",
+    "workspace.demoted": "moved the workspace back into the shared tables",
+    "workspace.promoted": "moved the workspace into a database schema of its own",
+    "workspace.renamed": "renamed the workspace: {changes}",
+    "workspace.resumed": "opened the workspace again",
+    "workspace.suspended": "suspended the workspace",
+}
+SYSTEM = "system"  # in the place of an address, for what nobody who was signed in did
+
+
+def label(action: str) -> str:
+    """ "Member role changed", for a list to choose from."""
+    return action.replace(".", " ").replace("_", " ").capitalize()
+
+
+def sentence(event: AuditEvent) -> SafeString:
+    """What was done, as HTML, to be read after a person's name. The thing is in <strong>."""
+    template, values = parts(event)
+    return format_html(template, **{**values, "thing": format_html("<strong>{}</strong>", values["thing"])})
+
+
+def plain_sentence(event: AuditEvent) -> str:
+    template, values = parts(event)
+    return template.format(**values)
+
+
+def parts(event: AuditEvent) -> tuple[str, dict[str, str]]:
+    template = SENTENCES.get(event.action) or f"{label(event.action).lower()}: {{thing}}"
+    names = [name for _, name, _, _ in Formatter().parse(template) if name]
+    known = {name: said(event.details.get(name)) for name in names}
+    return template, known | {"thing": thing(event), "changes": changes(event)}
+
+
+def thing(event: AuditEvent) -> str:
+    """Its name; a person's with the address, if the name is another."""
+    name, email = event.target_name or "–", event.details.get("email")
+    return f"{name} ({email})" if email and email != name else name
+
+
+def changes(event: AuditEvent) -> str:
+    changed = {name: value for name, value in event.details.items() if isinstance(value, dict)}
+    labels = {field.name: field.verbose_name for field in Tenant._meta.concrete_fields}
+    return "; ".join(
+        f"{labels.get(name, name)}: {said(value.get('before'))} → {said(value.get('after'))}"
+        for name, value in changed.items()
+    )
+
+
+def said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(said, value)) or "nothing"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "nothing" if value in (None, "") else str(value)
+
+
+def where(event: AuditEvent) -> str:
+    """The browser and system, as far as the request said; nothing for what no request asked for."""
+    return device(event.user_agent) if event.user_agent else ""

@@ -20,7 +20,7 @@ Model = type[models.Model]
 
 
 class Immovable(RuntimeError):
-    """Why a tenant stays where it is, and what to do about it. Nothing was changed."""
+    """Why a move did not go to its end, and what to do about it. No row is lost by it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Move:
 
         replace: overwrite a row that is there already, instead of failing.
         """
-        names = [sql.Identifier(field.column) for field in model._meta.local_concrete_fields if not field.generated]
+        fields = [field for field in model._meta.local_concrete_fields if not field.generated]
+        names = [sql.Identifier(field.column or field.name) for field in fields]
         assign = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in names)
         return self.execute(
             model,

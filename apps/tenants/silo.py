@@ -188,6 +188,7 @@ def keep_writers_out(tenant: Tenant, schema: str) -> None:
     def take() -> None:
         with transaction.atomic():
             execute(f"SET LOCAL statement_timeout = {PATIENCE_MS}")
+            execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(str(tenant.id)))
             execute(lock.format(tables(schema), sql.SQL("SHARE ROW EXCLUSIVE")))
             execute("SET LOCAL statement_timeout TO DEFAULT")
 

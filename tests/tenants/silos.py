@@ -1,5 +1,6 @@
 """Moving between pool and silo, for tests: the commands, a workspace with something of everything, and its rows."""
 
+import time
 from io import StringIO
 from typing import Any
 
@@ -90,3 +91,13 @@ def move(command: str, slug: str = "acme") -> str:
     out = StringIO()
     call_command(command, slug, stdout=out)
     return out.getvalue()
+
+
+def until_it_waits(for_what: str) -> None:
+    """Until the owner's session waits for a lock of this kind: "relation", "advisory" or "transactionid"."""
+    deadline = time.monotonic() + 60
+    waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE usename = 'corbel_owner'"
+    with admin() as connection:
+        while not connection.execute(waiting + " AND NOT granted AND locktype = %s", [for_what]).fetchone()[0]:
+            assert time.monotonic() < deadline, f"it never waited for a {for_what} lock"
+            time.sleep(0.02)

@@ -3,7 +3,6 @@
 Each is stopped at a place we choose by a lock that the test holds, and killed there.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,7 +17,7 @@ from apps.tenants.models import Tenant
 from tests.conftest import Cast, admin
 
 from .forked import Command
-from .silos import Rows, furnish, in_pool, in_silo, is_empty, leftovers, move
+from .silos import Rows, furnish, in_pool, in_silo, is_empty, leftovers, move, until_it_waits
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "platform"])
 
@@ -58,16 +57,6 @@ def citations(connection: psycopg.Connection, tenant: Tenant) -> None:
 def name_of_the_schema(schema: str) -> Hold:
     """Its row in the catalog has been changed by a transaction that is still open."""
     return lambda connection, tenant: connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO corbel_app")
-
-
-def until_it_waits(for_what: str) -> None:
-    """Until the owner's session waits for a lock of this kind: "relation", "advisory" or "transactionid"."""
-    deadline = time.monotonic() + 60
-    waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE usename = 'corbel_owner'"
-    with admin() as connection:
-        while not connection.execute(waiting + " AND NOT granted AND locktype = %s", [for_what]).fetchone()[0]:
-            assert time.monotonic() < deadline, f"it never waited for a {for_what} lock"
-            time.sleep(0.02)
 
 
 def kill_where_it_waits(command: str, tenant: Tenant, hold: Hold, for_what: str) -> None:

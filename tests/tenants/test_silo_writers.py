@@ -11,13 +11,14 @@ from django.db.models import F
 
 from apps.chat.models import Conversation, Message
 from apps.knowledge.models import Document
-from apps.tenants.context import schema_of, tenant_context
+from apps.tenants.context import tenant_context
 from apps.tenants.migrate import silos
 from apps.tenants.models import Tenant, User
+from apps.tenants.silo import one_snapshot
 from tests.conftest import Cast
 
 from .forked import Command
-from .silos import furnish, in_pool, in_silo, is_empty, leftovers
+from .silos import furnish, in_pool, in_silo, is_empty, leftovers, until_it_waits
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "platform"])
 
@@ -36,7 +37,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         with tenant_context(self.tenant):
-            while not self.enough.is_set():
+            while not self.enough.wait(0.01):
                 try:
                     self.work(self)
                 except BaseException as error:
@@ -85,6 +86,7 @@ def test_nobody_who_writes_or_reads_notices_a_move(committed_cast: Cast, media: 
     acme, globex = committed_cast.acme, committed_cast.globex
     furnish(acme, committed_cast.alice)
     furnish(globex, committed_cast.charlie)
+    assert "already" in Command("demote", "acme").finish()  # the process that commands fork from is there now
     writers = [Writer(acme, work, committed_cast.alice) for work in KINDS]
     writers.append(Writer(globex, in_statements, committed_cast.charlie))
     for writer in writers:
@@ -92,14 +94,15 @@ def test_nobody_who_writes_or_reads_notices_a_move(committed_cast: Cast, media: 
     for writer in writers:
         assert writer.began.wait(60)
 
-    for command in ("promote", "demote", "promote"):
-        assert "already" not in Command(command, "acme").finish()
+    assert "now has a schema of its own" in Command("promote", "acme").finish()
+    assert is_empty(in_pool(acme))
+    assert "is back in the pool" in Command("demote", "acme").finish()
     for writer in writers:
         writer.enough.set()
         writer.join(60)
 
     assert [error for writer in writers for error in writer.errors] == []
-    found = {row["id"]: row for rows in in_silo(acme).values() for (row,) in rows}
+    found = {row["id"]: row for rows in in_pool(acme).values() for (row,) in rows}
     kept = {str(pk): words for writer in writers if writer.tenant == acme for pk, words in writer.kept.items()}
     assert {pk: found[pk].get("title", found[pk].get("text")) for pk in kept if pk in found} == kept
     assert not [row for row in found.values() if row.get("title") == "Short-lived"]
@@ -107,5 +110,19 @@ def test_nobody_who_writes_or_reads_notices_a_move(committed_cast: Cast, media: 
         writers[KINDS.index(changing)].counted
     ]
     assert len(in_pool(globex)["chat_conversation"]) == len(writers[-1].kept) + 1
-    assert is_empty(in_pool(acme))
-    assert (silos(), leftovers()) == ([schema_of(acme.id)], [])
+    assert (silos(), leftovers()) == ([], [])
+
+
+def test_a_transaction_stays_in_one_schema_from_its_beginning_to_its_end(committed_cast: Cast, media: object) -> None:
+    furnish(committed_cast.acme, committed_cast.alice)
+    with tenant_context(committed_cast.acme), one_snapshot():
+        locked = Conversation.objects.select_for_update().get()
+        promotion = Command("promote", "acme")
+        until_it_waits("advisory")
+
+        assert Message.objects.filter(conversation=locked).count() == 2
+        Conversation.objects.filter(pk=locked.pk).update(title="Changed")
+    promotion.finish()
+
+    assert [row["title"] for (row,) in in_silo(committed_cast.acme)["chat_conversation"]] == ["Changed"]
+    assert is_empty(in_pool(committed_cast.acme))

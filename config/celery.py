@@ -19,7 +19,11 @@ RETRY_S, MAX_RETRIES = 5, 60  # while the database is away
 
 
 class NoTenantHeader(RuntimeError):
-    """A task that isn't declared `platform_wide` has no tenant, or one that is suspended or no longer exists."""
+    """A task that isn't declared `platform_wide` has no tenant, or one that no longer exists."""
+
+
+class TenantClosed(RuntimeError):
+    """A task of a tenant that is suspended or being deleted, which it doesn't serve."""
 
 
 class TenantTask(Task):
@@ -30,6 +34,8 @@ class TenantTask(Task):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if error := getattr(self.request, "tenancy_error", None):
             raise self.retry(exc=error, countdown=RETRY_S, max_retries=MAX_RETRIES)
+        if status := getattr(self.request, "tenant_closed", None):
+            raise TenantClosed(f"{self.name}: the workspace is {status}, so nothing is done in it.")
         if not self.platform_wide and not getattr(self.request, "tenancy", None):
             raise NoTenantHeader(f"{self.name}: publish it inside tenant_context(), or declare it platform_wide.")
         return super().__call__(*args, **kwargs)
@@ -53,14 +59,16 @@ def enter(task: Any, **_: Any) -> None:
     from apps.tenants.context import tenant_context
     from apps.tenants.models import Tenant
 
-    task.request.tenancy = task.request.tenancy_error = None
+    task.request.tenancy = task.request.tenancy_error = task.request.tenant_closed = None
     tenant_id = (task.request.headers or {}).get(HEADER) or task.request.get(HEADER)
     try:
         tenant = Tenant.objects.with_id(UUID(tenant_id)) if tenant_id else None
     except Exception as error:  # Celery would log it and run the task all the same
         task.request.tenancy_error = error
         return
-    if tenant and tenant.status in task.serves:
+    if tenant and tenant.status not in task.serves:
+        task.request.tenant_closed = tenant.status
+    elif tenant:
         task.request.tenancy = tenant_context(tenant)
         task.request.tenancy.__enter__()
 

@@ -78,9 +78,9 @@ SHARED_APPS = [
 INSTALLED_APPS = SHARED_APPS
 
 MIDDLEWARE = [
-    "apps.tenants.hosts.HostMiddleware",  # from here on the host is one of ours
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.tenants.hosts.HostMiddleware",  # from here on the host is one of ours
     "csp.middleware.CSPMiddleware",
     "apps.tenants.hosts.HostSessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -47,7 +47,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         try:
             frame = parse(text_data)
             membership = await in_thread(find_membership, self.scope["session_key"], self.workspace.slug)
-            if membership is None or membership.user_id != self.user.id or not allowed(membership, Permission.ASK):
+            who = (self.workspace.id, self.user.id)
+            is_same = membership is not None and (membership.tenant_id, membership.user_id) == who
+            if not membership or not is_same or not allowed(membership, Permission.ASK):
                 await self.close(FORBIDDEN["code"])
                 return
             await self.actions[frame["type"]](self, frame)

@@ -30,6 +30,12 @@ def queue_unfinished() -> int:
     return len(waiting)
 
 
+def queue_own_unfinished(**_: Any) -> None:
+    """The active tenant's alone: it was suspended until now, and workers refused them."""
+    for document_id, _tenant_id in keys(Document.objects.all()):
+        ingest_document.delay(str(document_id))
+
+
 def keys(documents: QuerySet[Document]) -> list[tuple[Any, UUID]]:
     """The unfinished ones' ids, with their tenants'."""
     unfinished = documents.exclude(status__in=FINISHED).filter(tenant__status=Tenant.Status.ACTIVE)

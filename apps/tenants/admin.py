@@ -12,12 +12,13 @@ from django.db.models.functions import Coalesce
 from django.utils.text import get_text_list
 from unfold.admin import ModelAdmin
 
-from .audit import record
+from .change import change as change_workspace
 from .context import tenant_context
 from .doors import close_doors
 from .forms import clean_address
 from .models import Membership, Tenant, User
 from .platform import AcrossTenants, require_platform
+from .signup import SlugTaken
 from .suspend import resume, suspend
 
 HAS_SCHEMA = "EXISTS (SELECT FROM pg_namespace WHERE nspname = tenants_tenant.schema_name)"
@@ -51,7 +52,7 @@ class TenantForm(forms.ModelForm):
         """Compared where every workspace is seen: Django's own check would ask the default connection."""
         slug = clean_address(self.cleaned_data["slug"])
         if Tenant.objects.using(require_platform()).filter(slug=slug).exclude(pk=self.instance.pk).exists():
-            raise ValidationError(f"“{slug}” is taken. Choose another address.")
+            raise ValidationError(str(SlugTaken(slug)))
         return slug
 
 
@@ -96,12 +97,9 @@ class TenantAdmin(ModelAdmin):
             messages.warning(request, f"Nothing changed: none of these could be {state}.")
 
     def save_model(self, request: Any, obj: Tenant, form: Any, change: bool) -> None:
-        """What was changed and no other column; the workspace's log says so."""
-        changes = {name: {"before": form.initial[name], "after": getattr(obj, name)} for name in form.changed_data}
-        with transaction.atomic(using=require_platform()), tenant_context(obj), transaction.atomic():
-            obj.save(update_fields=form.changed_data)
-            if changes:
-                record("workspace.renamed", obj, **changes)
+        """As its own settings do it: in its context and on its connection, where the log is written too."""
+        with tenant_context(obj):
+            change_workspace(obj, **{name: form.cleaned_data[name] for name in form.changed_data})
 
     def has_add_permission(self, request: Any) -> bool:
         return False  # a workspace begins with its owner, at sign-up

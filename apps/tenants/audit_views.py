@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django import forms
 from django.db.models import QuerySet
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -68,8 +69,12 @@ class Place:
     def __init__(self, text: str) -> None:
         """Raises ValueError for what isn't one."""
         at, _, id = text.partition("_")
-        self.at, self.id = datetime.fromisoformat(at), UUID(id)
-        if self.at.tzinfo is None:
+        try:
+            instant, self.id = datetime.fromisoformat(at), UUID(id)
+            self.at = instant.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError(text) from error
+        if instant.tzinfo is None:
             raise ValueError(text)
 
     @staticmethod
@@ -128,13 +133,13 @@ def audit_log(request: WorkspaceRequest) -> HttpResponse:
 
 @require_POST
 @needs(Permission.READ_AUDIT_LOG)
-def export_audit_log(request: WorkspaceRequest) -> StreamingHttpResponse:
+def export_audit_log(request: WorkspaceRequest) -> HttpResponseBase:
     """What the filter of the page shows, all of it, as CSV. That it was taken out is an event too."""
     form = FilterForm(request.GET)
+    if not form.is_valid():
+        return HttpResponseBadRequest("The filter can’t be read. Go back to the log and choose it again.")
     events = form.narrow(AuditEvent.objects.all())
-    record(
-        "audit.exported", filters={name: value for name, value in request.GET.items() if name in form.fields and value}
-    )
+    record("audit.exported", filters={name: str(value) for name, value in form.cleaned_data.items() if value})
     response = StreamingHttpResponse(csv_of(request.workspace, events), content_type="text/csv; charset=utf-8")
     name = f"{request.workspace.slug}-audit-log-{timezone.now():%Y-%m-%d}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'

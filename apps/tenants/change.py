@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from .audit import record
 from .models import Tenant
-from .signup import SlugTaken
+from .signup import slug_may_be_taken
 
 
 def change(tenant: Tenant, **values: Any) -> Tenant:
@@ -21,12 +21,7 @@ def change(tenant: Tenant, **values: Any) -> Tenant:
         for name, value in differing.items():
             setattr(current, name, value)
         if changes:
-            try:
-                with transaction.atomic():
-                    current.save(update_fields=list(differing))
-            except IntegrityError as error:
-                if "slug" not in str(error):
-                    raise
-                raise SlugTaken(current.slug) from error
+            with slug_may_be_taken(current.slug):
+                current.save(update_fields=list(differing))
             record("workspace.renamed" if {"name", "slug"} & changes.keys() else "settings.changed", current, **changes)
         return current

@@ -75,8 +75,8 @@ class WorkspaceForm(forms.Form):
         data: dict[str, Any] = self.cleaned_data
         try:
             return create_workspace(data["name"], owner=owner, slug=data["slug"])
-        except SlugTaken:
-            self.add_error("slug", f"“{data['slug']}” is taken. Choose another address.")
+        except SlugTaken as taken:
+            self.add_error("slug", str(taken))
             return None
 
 

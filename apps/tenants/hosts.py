@@ -59,7 +59,7 @@ def served_at(domain: Domain | None) -> Iterator[None]:
 
 
 class HostMiddleware:
-    """The first of all: refuses strangers' names, and sets `request.domain`, None on a main host."""
+    """The first after static files: refuses strangers' names, and sets `request.domain`, None on a main host."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -64,7 +64,10 @@ def invite(email: str, role: Membership.Role, by: Membership) -> tuple[Invitatio
         require_may_give(now(by), role)
         if Membership.objects.filter(user__email__iexact=email).exists():
             raise Refused(f"{email} is a member already.")
-        replaced = waiting().filter(email=email).update(revoked_at=timezone.now())
+        before = waiting().filter(email=email)
+        for offer in before:
+            require_may_give(now(by), offer.role)
+        replaced = before.update(revoked_at=timezone.now())
         require_room()
         invitation = Invitation.objects.create(
             email=email,
@@ -100,7 +103,7 @@ def send(invitation: Invitation, link: str) -> bool:
         "link": link,
     }
     text, html = (render_to_string(f"tenants/email/invitation.{kind}", context) for kind in ("txt", "html"))
-    subject = f"{context['inviter']} invites you to {context['workspace_name']} on Corbel"
+    subject = f"You are invited to {context['workspace_name']} on Corbel"
     try:
         send_mail(subject, text, None, [invitation.email], html_message=html)
     except (SMTPException, OSError):
@@ -140,6 +143,8 @@ def require_open(invitation: Invitation) -> None:
         raise Closed("This invitation has been used. It lets one person in, once.")
     if invitation.revoked_at:
         raise Closed("This invitation was withdrawn, or replaced by a newer one. Use the newest link, or ask for one.")
+    if invitation.invited_by and not invitation.invited_by.is_active:
+        raise Closed("The account of who invited you is closed. Ask somebody else in the workspace for an invitation.")
     if not invitation.is_open:
         raise Closed(f"This invitation expired on {invitation.expires_at:%-d %B %Y}. Ask for a new one.")
     if not invitation.tenant.is_active:

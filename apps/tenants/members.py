@@ -71,6 +71,8 @@ def change_role(membership: Membership, role: Role, by: Membership) -> None:
         require_may_give(by, role)
         if before == Role.OWNER:
             require_another_owner(membership)
+        if role == Role.OWNER:
+            require_can_sign_in(membership)
         set_role(membership, role)
         record("member.role_changed", membership.user, email=membership.user.email, before=before, after=role)
 
@@ -82,6 +84,7 @@ def transfer_ownership(to: Membership, by: Membership) -> None:
         require_may_give(by, Role.OWNER)
         if to.role == Role.OWNER:
             raise Refused(f"{to.user} is an owner already.")
+        require_can_sign_in(to)
         before = to.role
         set_role(to, Role.OWNER)
         set_role(by, Role.ADMIN)
@@ -101,8 +104,14 @@ def require_may_give(by: Membership, role: str) -> None:
 
 
 def require_another_owner(membership: Membership) -> None:
-    if not Membership.objects.filter(role=Role.OWNER).exclude(pk=membership.pk).exists():
+    others = Membership.objects.filter(role=Role.OWNER, user__is_active=True).exclude(pk=membership.pk)
+    if not others.exists():
         raise LastOwner("A workspace always has an owner, and this is the only one. Hand it over first.")
+
+
+def require_can_sign_in(membership: Membership) -> None:
+    if not membership.user.is_active:
+        raise Refused(f"The account of {membership.user} is closed, so they can’t be an owner.")
 
 
 def now(membership: Membership) -> Membership:

@@ -27,7 +27,7 @@ class Permission(StrEnum):
     CHANGE_DOCUMENTS = "add, retry and remove documents"
     SEE_ALL_RUNS = "see every member's calls and costs"
     MANAGE_MEMBERS = "invite, remove and change the role of members"
-    CHANGE_SETTINGS = "change settings, prompts, domains; open the workspace's admin"
+    CHANGE_SETTINGS = "change settings and domains, open the workspace's admin"
     READ_AUDIT_LOG = "read and export the audit log"
     MANAGE_OWNERS = "make and unmake owners, hand the workspace over"
     EXPORT = "take out everything the workspace owns"

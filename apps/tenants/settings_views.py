@@ -42,8 +42,8 @@ def address(request: WorkspaceRequest) -> HttpResponse:
         slug = form.cleaned_data["slug"]
         try:
             workspace = change(request.workspace, slug=slug)
-        except SlugTaken:
-            form.add_error("slug", f"“{slug}” is taken. Choose another address.")
+        except SlugTaken as taken:
+            form.add_error("slug", str(taken))
         else:
             messages.success(request, f"The workspace’s address is /t/{slug}/ now.")
             return redirect(workspace_url(workspace, "workspace:settings"))

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
@@ -12,7 +14,22 @@ from .models import RESERVED_SLUGS, Membership, Tenant, User
 
 
 class SlugTaken(ValueError):
-    """Another workspace has this address."""
+    """Another workspace has this address; says so to whoever wanted it."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"“{slug}” is taken. Choose another address.")
+
+
+@contextmanager
+def slug_may_be_taken(slug: str) -> Iterator[None]:
+    """A transaction of its own for what writes a slug. Raises SlugTaken, having written nothing."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "slug" not in str(error):
+            raise
+        raise SlugTaken(slug) from error
 
 
 def create_workspace(name: str, *, owner: User, slug: str = "") -> Tenant:
@@ -23,18 +40,15 @@ def create_workspace(name: str, *, owner: User, slug: str = "") -> Tenant:
     name, wanted = name.strip(), slug or slug_from(name)
     try:
         return _create(name, owner, wanted)
-    except IntegrityError as error:
-        if "slug" not in str(error):
-            raise
+    except SlugTaken:
         if slug:
-            raise SlugTaken(slug) from error
+            raise
         return _create(name, owner, f"{wanted}-{uuid4().hex[:6]}")
 
 
-@transaction.atomic
 def _create(name: str, owner: User, slug: str) -> Tenant:
     tenant = Tenant(name=name, slug=slug)
-    with user_context(owner), tenant_context(tenant):  # who signs up isn't signed in yet
+    with slug_may_be_taken(slug), user_context(owner), tenant_context(tenant):  # who signs up isn't signed in yet
         tenant.save(force_insert=True)
         Membership.objects.create(user=owner, role=Membership.Role.OWNER)
         record("workspace.created", tenant)

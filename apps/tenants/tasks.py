@@ -18,7 +18,14 @@ def make_export(export_id: str) -> None:
     make(UUID(export_id))
 
 
-@shared_task(acks_late=True, autoretry_for=(OperationalError, InterfaceError), max_retries=20, **LIMITS, **AGAIN)
+@shared_task(
+    serves=("active", "suspended"),  # the week that was promised ends for both
+    acks_late=True,
+    autoretry_for=(OperationalError, InterfaceError),
+    max_retries=20,
+    **LIMITS,
+    **AGAIN,
+)
 def delete_expired_exports() -> None:
     delete_expired()
 

@@ -15,10 +15,13 @@ from apps.chat.models import Conversation
 from apps.knowledge.add import store
 from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk, Document
+from apps.knowledge.tasks import ingest_document
 from apps.knowledge.unfinished import queue_unfinished
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
 from apps.tenants.models import Membership
+from apps.tenants.suspend import resume, suspend
+from config.celery import HEADER, TenantClosed
 from config.celery import app as celery_app
 from tests.conftest import Cast, signed_in
 
@@ -307,3 +310,17 @@ def test_a_task_that_meets_no_database_is_tried_again(committed_cast: Cast) -> N
     finally:
         connection.close()
         connection.settings_dict.update(parameters)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "platform"])
+def test_documents_wait_while_their_workspace_is_suspended(committed_cast: Cast, media: Path, queue: list) -> None:
+    with tenant_context(committed_cast.acme):
+        document = store(ContentFile(TEXT, name="leave.md"), user=None)
+    suspend(committed_cast.acme)
+
+    refused = ingest_document.apply(args=[str(document.id)], headers={HEADER: str(committed_cast.acme.id)})
+    assert isinstance(refused.result, TenantClosed)
+    assert queue_unfinished() == 0
+
+    resume(committed_cast.acme)
+    assert [headers["tenant_id"] for _, headers in queue] == [str(committed_cast.acme.id)]

@@ -77,7 +77,7 @@ def test_an_outsider_gets_nothing_of_it(history: Cast) -> None:
 
 def test_the_newest_comes_first_and_reads_as_a_sentence(history: Cast) -> None:
     assert shown(signed_in(history.alice)) == [
-        "The system created the workspace Acme",
+        "Alice created the workspace Acme",
         "bob@acme.example added the document New handbook",
         "bob@acme.example removed the document Old handbook",
         "alice@acme.example added the document Handbook",
@@ -93,7 +93,7 @@ def test_the_newest_comes_first_and_reads_as_a_sentence(history: Cast) -> None:
         ("?who=bob@acme.example&action=document.added", ["New handbook"]),
         ("?who=charlie@globex.example", []),
         ("?since=yesterday", []),
-        ("?until=9999-12-31&since=0001-01-01&who=alice@acme.example", ["Handbook"]),
+        ("?until=9999-12-31&since=0001-01-01&who=alice@acme.example", ["Acme", "Handbook"]),
         ("?who=%00", []),
     ],
 )

@@ -26,7 +26,7 @@ from apps.tenants.leaving import NotLeaving, erase, leave
 from apps.tenants.models import Export, Tenant, User
 from apps.tenants.tasks import erase_workspace
 from apps.tenants.threads import in_thread
-from config.celery import HEADER, NoTenantHeader
+from config.celery import HEADER, TenantClosed
 from config.celery import app as celery
 from tests.chat.test_socket import ACME as ACME_SOCKET
 from tests.chat.test_socket import begin_story
@@ -236,7 +236,7 @@ def test_a_task_of_one_that_is_leaving_is_refused(committed_cast: Cast, media: P
 
     done = ingest_document.apply(args=["x"], headers={HEADER: str(committed_cast.acme.id)})
 
-    assert isinstance(done.result, NoTenantHeader)
+    assert isinstance(done.result, TenantClosed)
 
 
 def test_an_upload_that_was_let_in_just_before_leaves_no_file(committed_cast: Cast, media: Path) -> None:
@@ -259,7 +259,7 @@ def test_an_operator_does_the_same(planted: Cast, capsys: Any, monkeypatch: pyte
     with pytest.raises(CommandError, match="That is not its address"):
         call_command("erase_workspace", "acme")
     assert status(planted.acme) == "active"
-    with pytest.raises(CommandError, match="No workspace has the address 'nobody'"):
+    with pytest.raises(CommandError, match="There is no workspace at /t/nobody/"):
         call_command("erase_workspace", "nobody")
 
     call_command("erase_workspace", "acme", yes=True)

@@ -141,3 +141,15 @@ def test_a_rename_by_an_operator_writes_the_name_alone_and_is_logged(committed_c
     assert (acme.name, acme.slug, acme.status) == ("Acme Ltd", "acme", "active")
     assert event.details == {"name": {"before": "Acme", "after": "Acme Ltd"}}
     assert event.actor_email == "admin@corbel.example"
+
+
+def test_a_workspaces_address_is_changed_and_the_log_says_so(committed_cast: Cast, operator: Client) -> None:
+    page = f"/platform/tenants/tenant/{committed_cast.acme.pk}/change/"
+
+    assert operator.post(page, {"name": "Acme", "slug": "acme-industries"}).status_code == 302
+
+    assert signed_in(committed_cast.alice).get("/t/acme-industries/").status_code == 200
+    with tenant_context(committed_cast.acme):
+        event = AuditEvent.objects.get(action="workspace.renamed")
+    assert event.actor_email == "admin@corbel.example"
+    assert event.details == {"slug": {"before": "acme", "after": "acme-industries"}}

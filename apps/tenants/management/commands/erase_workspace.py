@@ -1,6 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.tenants.leaving import erase, leave
@@ -18,8 +19,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             tenant = find_workspace(options["address"])
-        except Tenant.DoesNotExist as error:
-            raise CommandError(f"No workspace has the address {options['address']!r}.") from error
+        except Tenant.DoesNotExist:
+            raise CommandError(f"There is no workspace at /t/{options['address']}/.") from None
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         if not options["yes"]:
             question = f"{tenant.name} and everything in it will be gone. Type its address to delete it: "
             if input(question).strip() != tenant.slug:

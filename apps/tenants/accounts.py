@@ -1,27 +1,33 @@
 """Where allauth asks us: what a sign-up leads to, who a social login is, how a person proves who they are again."""
 
 import logging
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.internal.flows.email_verification import verify_email_indirectly
 from allauth.account.internal.userkit import filter_users_by_email
 from allauth.account.models import EmailAddress
+from allauth.account.signals import _add_email, password_changed, password_reset, password_set
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.ratelimit import respond_429
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from allauth.socialaccount.models import SocialApp, SocialLogin
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
 from allauth.socialaccount.providers.base import AuthProcess
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.dispatch import receiver
 from django.http import Http404, HttpRequest
 from django.shortcuts import render
 from django.urls import reverse
 
 from .audit import client_ip
 from .context import user_context
+from .doors import COME_BACK, close_doors
 from .hosts import current_domain
 from .models import Membership, User
 from .templatetags.workspace import workspace_url
@@ -36,6 +42,7 @@ class AccountAdapter(DefaultAccountAdapter):
         **DefaultAccountAdapter.error_messages,
         "email_password_mismatch": "This e-mail address and this password don’t belong together.",
         "email_taken": "There is an account with this address already. Sign in instead.",
+        "unconfirmed_email": "Confirm the address you have first: open the link we mailed to it. Then add another.",
         "incorrect_password": "That is not your password.",
         "enter_current_password": "That is not your password.",
         "rate_limited": "That was too often. Wait a few minutes and try again.",
@@ -76,6 +83,15 @@ class AccountAdapter(DefaultAccountAdapter):
         in_order = [code, passkey] if is_mfa_enabled(user, [Authenticator.Type.TOTP]) else [passkey, code]
         return [method for method in in_order if method] or list(methods.values())
 
+    def send_password_reset_mail(self, user: Any, email: str, context: dict[str, Any]) -> None:
+        """To the address asked for if that and the account's own are confirmed, otherwise to the account's own.
+
+        So of an account that hasn't confirmed its own, nobody else gets a key. `hand_over` counts on that.
+        """
+        confirmed = set(EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True))
+        to = email if {email.lower(), user.email.lower()} <= confirmed else user.email
+        super().send_password_reset_mail(user, to, context)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Links lead to PUBLIC_URL, whatever host name the request came by: it may be a customer's own."""
         at_home = {name: self.at_home(value) for name, value in context.items() if name.endswith("_url") and value}
@@ -112,6 +128,15 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         user.name = (data.get("name") or " ".join(filter(None, parts)))[:120]
         return user
 
+    def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
+        """With one unconfirmed address at most, the account's own: no further one to make the primary address of."""
+        named = sociallogin.email_addresses
+        sociallogin.email_addresses = [address for address in named if address.verified]
+        if named and not sociallogin.email_addresses:
+            sociallogin.user.email = named[0].email  # which is known to be free; a form's goes before it
+        user: User = super().save_user(request, sociallogin, form)
+        return user
+
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         provider = sociallogin.provider.name
         if sociallogin.state.get("process") == AuthProcess.CONNECT:
@@ -130,3 +155,31 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 def has_unconfirmed_address(user: Any) -> bool:
     """Whether the account claims an address that may be another person's. It gets no second way in before."""
     return EmailAddress.objects.filter(user=user, verified=False).exists()
+
+
+@receiver(_add_email)
+def refuse_a_second_claim(user: Any, **kwargs: Any) -> None:
+    """So an account without any confirmed address has one address only, and can't change which."""
+    if has_unconfirmed_address(user):
+        raise get_adapter().validation_error("unconfirmed_email")
+
+
+@receiver(password_reset)
+@transaction.atomic
+def hand_over(request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    """The key of a reset has proved an address that was a claim until then, maybe another person's: their ways in end.
+
+    Second factors stay. They can't be added to a claim, and the mail must not replace those of an account that was made
+    on the command line, whose address nobody ever confirmed.
+    """
+    own = EmailAddress.objects.filter(user=user, email=user.email.lower(), verified=False).first()
+    if own:
+        EmailAddress.objects.filter(user=user).exclude(pk=own.pk).delete()
+        SocialAccount.objects.filter(user=user).delete()
+        verify_email_indirectly(request, user, own.email)
+
+
+@receiver([password_reset, password_changed, password_set])
+def ask_again_at_the_doors(user: Any, **kwargs: Any) -> None:
+    """The new password ended their other sessions; sockets that those opened are still open."""
+    transaction.on_commit(partial(close_doors, user_id=user.pk, code=COME_BACK))

@@ -24,6 +24,8 @@ class Person:
     name: str = "Dora Diver"
     email: str = "dora@initech.example"
     verified: bool = True
+    unconfirmed: tuple[str, ...] = ()  # further addresses
+    shown: str | None = None  # the one on the profile
     consents: bool = True
 
 
@@ -61,11 +63,12 @@ class Provider:
         elif not request.headers.get("Authorization", "").endswith("a-token"):
             answer(request, 401, {"message": "Bad credentials"})
         elif path == "/api/v3/user":
-            login = self.person.name.split()[0].lower()
-            answer(request, 200, {"id": self.person.id, "login": login, "name": self.person.name, "email": None})
+            person, login = self.person, self.person.name.split()[0].lower()
+            answer(request, 200, {"id": person.id, "login": login, "name": person.name, "email": person.shown})
         elif path == "/api/v3/user/emails":
             address = {"email": self.person.email, "primary": True, "verified": self.person.verified}
-            answer(request, 200, [address] if self.person.email else [])
+            more = [{"email": email, "primary": False, "verified": False} for email in self.person.unconfirmed]
+            answer(request, 200, [address, *more] if self.person.email else [])
         else:
             answer(request, 404, {"message": "Not Found"})
 

@@ -170,6 +170,8 @@ def test_addresses_are_added_confirmed_and_removed(cast: Cast) -> None:
 
 
 def test_changing_an_address_needs_the_password_again(cast: Cast) -> None:
+    cast.alice.emailaddress_set.create(email=cast.alice.email, primary=True, verified=True)
+
     response = signed_in(cast.alice).post("/accounts/email/", {"email": "alice@home.example", "action_add": ""})
 
     assert response.url.startswith("/accounts/reauthenticate/") and mail.outbox == []

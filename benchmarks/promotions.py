@@ -170,13 +170,13 @@ def move_to_and_fro(tenant: Any, rounds: int) -> tuple[dict[str, list[float]], i
 def rows_left_behind(tenant: Any) -> int:
     """Rows in the pool, of a tenant with a silo. A demoted tenant's silo is gone with all that would be in it."""
     from apps.tenants.context import schema_of, tenant_context
-    from apps.tenants.migrate import silos, tenant_models
+    from apps.tenants.migrate import silo_models, silos
     from apps.tenants.move import Move
 
     if schema_of(tenant.pk) not in silos():
         return 0
     with tenant_context(tenant):
-        return sum(Move(tenant, "public", "public").count(model) for model in tenant_models())
+        return sum(Move(tenant, "public", "public").count(model) for model in silo_models())
 
 
 def lost(tenant: Any, passages: int, written: list[Log]) -> int:

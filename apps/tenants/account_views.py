@@ -9,15 +9,17 @@ from allauth.usersessions.internal.flows.sessions import end_sessions
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.sessions.models import Session
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from .accounts import has_unconfirmed_address
 from .forms import NameForm
 from .http import SignedInRequest
 from .middleware import WORKSPACE_PATH
-from .models import Membership
+from .models import Membership, User
 from .second_factor import FACTORS, has_second_factor
 
 GOING_TO = "second_factor_next"  # in the session: where they were when a workspace asked for a second factor
@@ -40,10 +42,15 @@ def overview(request: SignedInRequest) -> HttpResponse:
             "addresses": EmailAddress.objects.filter(user=request.user).order_by("-primary", "email"),
             "has_app": Authenticator.Type.TOTP in factors,
             "passkeys": factors.count(Authenticator.Type.WEBAUTHN),
-            "sessions": len(UserSession.objects.purge_and_list(request.user)),
+            "sessions": live_sessions(request.user),
             "connections": SocialAccount.objects.filter(user=request.user).order_by("provider"),
         },
     )
+
+
+def live_sessions(user: User) -> int:
+    keys = UserSession.objects.filter(user=user).values("session_key")
+    return Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now()).count()
 
 
 @login_required

@@ -55,7 +55,7 @@ each such column.
 OnProgress = Callable[[int], None]
 
 
-def tenant_models() -> list[type[models.Model]]:
+def owned_models() -> list[type[models.Model]]:
     """Every model whose rows belong to a tenant, by name."""
     owned = [model for model in apps.get_models() if any(f.column == "tenant_id" for f in model._meta.concrete_fields)]
     return sorted(owned, key=lambda model: model._meta.label_lower)
@@ -68,7 +68,7 @@ def rows_of(model: type[models.Model]) -> models.QuerySet[Any]:
 
 def count_steps() -> int:
     """How many rows and files `write` will report."""
-    return sum(rows_of(model).count() for model in tenant_models()) + sum(
+    return sum(rows_of(model).count() for model in owned_models()) + sum(
         with_a_file(model, field).count() for model, field in file_columns()
     )
 
@@ -97,7 +97,7 @@ class Writer:
             entry.write(README.format(name=tenant.name, at=self.at).encode())
         with self.entry("workspace.json") as entry:
             entry.write(as_json({name: getattr(tenant, name) for name in columns(Tenant)[0]}, indent=2))
-        tables = [self.table(model) for model in tenant_models()]
+        tables = [self.table(model) for model in owned_models()]
         people = self.write_people()
         missing = [lost for model, field in file_columns() for lost in self.files(model, field)]
         manifest = {
@@ -206,7 +206,7 @@ def file_columns() -> list[tuple[type[models.Model], models.FileField]]:
     """Where uploaded files are named. Archives themselves are none."""
     return [
         (model, field)
-        for model in tenant_models()
+        for model in owned_models()
         for field in model._meta.concrete_fields
         if isinstance(field, models.FileField) and model is not Export
     ]

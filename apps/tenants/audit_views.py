@@ -63,7 +63,7 @@ class FilterForm(forms.Form):
         return events
 
 
-class Place:
+class Cursor:
     """Between two events, in a page's address: `<instant>_<id>` of the event beside it."""
 
     def __init__(self, text: str) -> None:
@@ -92,7 +92,7 @@ class Place:
 def page_of(events: Events, *, before: str = "", after: str = "") -> tuple[list[AuditEvent], bool, bool]:
     """One page, newest first, and whether there are newer and older ones. As fast far down as on top."""
     try:
-        place = Place(before or after) if before or after else None
+        place = Cursor(before or after) if before or after else None
     except ValueError:
         place = None
     if place and after and not before:
@@ -122,8 +122,8 @@ def audit_log(request: WorkspaceRequest) -> HttpResponse:
         "events": events,
         "is_filtered": bool(chosen),
         "filters": urlencode(chosen),
-        "newer": urlencode({**chosen, "after": Place.of(events[0])}) if events and has_newer else "",
-        "older": urlencode({**chosen, "before": Place.of(events[-1])}) if events and has_older else "",
+        "newer": urlencode({**chosen, "after": Cursor.of(events[0])}) if events and has_newer else "",
+        "older": urlencode({**chosen, "before": Cursor.of(events[-1])}) if events and has_older else "",
         "is_newest": not (request.GET.get("before") or request.GET.get("after")),
         "people": Membership.objects.values_list("user__email", flat=True).order_by("user__email"),
         "system": deeds.SYSTEM,
@@ -157,7 +157,7 @@ async def csv_of(tenant: Tenant, events: Events) -> AsyncIterator[str]:
         if not found:
             return
         yield lines([row_of(event) for event in found])
-        rest = Place(Place.of(found[-1])).older(events)
+        rest = Cursor(Cursor.of(found[-1])).older(events)
 
 
 def row_of(event: AuditEvent) -> list[str]:

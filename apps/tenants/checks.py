@@ -6,7 +6,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
-from .migrate import histories, silos, tenant_models
+from .migrate import histories, silo_models, silos
 
 WHO = """
 SELECT rolname, rolsuper, rolbypassrls,
@@ -60,7 +60,7 @@ def silos_are_migrated(databases: Sequence[str] | None = None, **kwargs: Any) ->
     if not databases or "default" not in databases or not (schemas := silos()):
         return []
     lacks: dict[str, list[str]] = {schema: [] for schema in schemas}
-    tables = ["django_migrations", *(model._meta.db_table for model in tenant_models())]
+    tables = ["django_migrations", *(model._meta.db_table for model in silo_models())]
     with connections["default"].cursor() as cursor:
         cursor.execute(MISSING, [schemas, tables])
         for schema, table in cursor.fetchall():

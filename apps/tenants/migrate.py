@@ -32,7 +32,7 @@ def silo_ids() -> list[UUID]:
     return [UUID(name.removeprefix("t_")) for name in silos()]
 
 
-def tenant_models() -> list[type[models.Model]]:
+def silo_models() -> list[type[models.Model]]:
     """The models whose rows a silo holds, each after those it points at."""
     owning = (django_apps.get_app_config(label) for label in tenant_labels())
     return [model for config in owning for model in config.get_models(include_auto_created=True)]

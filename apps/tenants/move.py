@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection, models
 from psycopg import sql
 
-from .migrate import tenant_models
+from .migrate import silo_models
 from .models import Tenant
 
 ROWS_AT_ONCE = 20_000  # between two lines of progress
@@ -33,7 +33,7 @@ class Move:
 
     def copy(self, report: Report) -> None:
         """Insert every row of the source into the target, a part at a time."""
-        for model in tenant_models():
+        for model in silo_models():
             rows, done = self.count(model), 0
             for part in parts(rows):
                 done += self.insert(model, part)
@@ -43,20 +43,20 @@ class Move:
     def remember_versions(self) -> None:
         """Before `copy` and in its snapshot, for `catch_up` after it: xmin changes with every update of a row."""
         execute("CREATE TEMPORARY TABLE copied (of oid, id uuid, version xid)")
-        for model in tenant_models():
+        for model in silo_models():
             self.execute(model, "INSERT INTO copied SELECT tableoid, id, xmin FROM {source} WHERE tenant_id = {tenant}")
         execute("ANALYZE copied")
 
     def catch_up(self) -> None:
         """Bring the copy up to date with a source in which nobody writes any more."""
-        for model in reversed(tenant_models()):
+        for model in reversed(silo_models()):
             self.execute(
                 model,
                 "DELETE FROM {target} WHERE NOT EXISTS"
                 " (SELECT FROM {source} WHERE id = {target}.id AND tenant_id = {tenant})",
             )
         execute("SET LOCAL work_mem = '128MB'")
-        for model in tenant_models():
+        for model in silo_models():
             # EXCEPT, because the pool's statistics may not know of this tenant, and it is fast whatever they say.
             changed = self.compose(
                 model,
@@ -67,11 +67,11 @@ class Move:
             assert_arrived(model, Move(self.tenant, self.target, self.source).count(model), self.count(model))
 
     def empty_source(self) -> None:
-        for model in reversed(tenant_models()):
+        for model in reversed(silo_models()):
             self.execute(model, "DELETE FROM {source} WHERE tenant_id = {tenant}")
 
     def is_source_empty(self) -> bool:
-        return not any(self.count(model) for model in tenant_models())
+        return not any(self.count(model) for model in silo_models())
 
     def count(self, model: Model) -> int:
         with connection.cursor() as cursor:
@@ -125,4 +125,4 @@ def parts(rows: int) -> Iterator[sql.Composable]:
 
 
 def tables(schema: str) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(schema, model._meta.db_table) for model in tenant_models())
+    return sql.SQL(", ").join(sql.Identifier(schema, model._meta.db_table) for model in silo_models())

@@ -30,7 +30,7 @@ from config.roles import grants
 
 from .audit import record
 from .context import schema_of, tenant_context
-from .migrate import histories, silos, tenant_labels, tenant_models
+from .migrate import histories, silo_models, silos, tenant_labels
 from .models import Tenant
 from .move import Immovable, Move, Report, execute, tables
 
@@ -229,7 +229,7 @@ def users_of_pool() -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT virtualtransaction FROM pg_locks WHERE pid <> pg_backend_pid() AND relation = ANY(%s::regclass[])",
-            [[f"public.{model._meta.db_table}" for model in tenant_models()]],
+            [[f"public.{model._meta.db_table}" for model in silo_models()]],
         )
         return {holder for (holder,) in cursor.fetchall()}
 

@@ -40,7 +40,7 @@ class WorkspaceSocket:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
         key, membership = session_key(headers), None
-        if place := await in_thread(place_of, headers, scope["path"]):
+        if place := await in_thread(destination, headers, scope["path"]):
             with served_at(place.domain):
                 membership = await in_thread(find_membership, key, place.slug)
         if place is None or membership is None:
@@ -65,7 +65,7 @@ class WorkspaceSocket:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Destination:
     """Where a socket leads: `path` in the workspace named `slug`, or in that of its own `domain`."""
 
     domain: Domain | None
@@ -73,7 +73,7 @@ class Place:
     path: str
 
 
-def place_of(headers: dict[str, str], path: str) -> Place | None:
+def destination(headers: dict[str, str], path: str) -> Destination | None:
     """None where there is no workspace, on a host that isn't ours, and for pages of other sites."""
     try:
         domain = domain_at(headers.get("host", ""))
@@ -83,7 +83,7 @@ def place_of(headers: dict[str, str], path: str) -> Place | None:
     if not is_own_origin(headers) or bool(match) == bool(domain):  # a domain knows no prefix
         return None
     slug, rest = match.group("slug", "rest") if match else ("", path)
-    return Place(domain, slug, rest) if rest else None
+    return Destination(domain, slug, rest) if rest else None
 
 
 def is_own_origin(headers: dict[str, str]) -> bool:

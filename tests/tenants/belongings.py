@@ -29,7 +29,7 @@ from apps.knowledge.tasks import ingest_document
 from apps.prompts.models import PromptVersion
 from apps.runs.models import Run
 from apps.tenants import exporting, traces
-from apps.tenants.archive import tenant_models
+from apps.tenants.archive import owned_models
 from apps.tenants.audit import record
 from apps.tenants.context import tenant_context, user_context
 from apps.tenants.models import Domain, Invitation, Tenant, User
@@ -58,7 +58,7 @@ def plant(tenant: Tenant, owner: User, marker: str) -> None:
     with tenant_context(tenant):
         export = exporting.ask_for_export(owner)
         exporting.make(export.id)
-        empty = [model.__name__ for model in tenant_models() if not model._base_manager.filter(tenant_id=tenant.id)]
+        empty = [model.__name__ for model in owned_models() if not model._base_manager.filter(tenant_id=tenant.id)]
     assert empty == [], "A new table: plant something of it here, so that it is searched for after an erasure."
 
 

@@ -14,7 +14,7 @@ from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk
 from apps.runs.models import Run
 from apps.tenants.context import schema_of, tenant_context
-from apps.tenants.migrate import tenant_models
+from apps.tenants.migrate import silo_models
 from apps.tenants.models import Tenant, User
 from tests.conftest import admin
 
@@ -60,7 +60,7 @@ def rows_in(schema: str, tenant: Tenant) -> Rows:
                 ),
                 [tenant.id],
             ).fetchall()
-            for model in tenant_models()
+            for model in silo_models()
         }
 
 

@@ -14,7 +14,7 @@ from django.core.files.base import ContentFile
 from apps.knowledge.add import remove, store
 from apps.knowledge.models import Document
 from apps.tenants import exporting
-from apps.tenants.archive import reason_to_leave_out, tenant_models
+from apps.tenants.archive import owned_models, reason_to_leave_out
 from apps.tenants.context import tenant_context
 from apps.tenants.models import Domain, Export, Invitation, Tenant, User
 from config.celery import app as celery
@@ -76,7 +76,7 @@ def test_the_archive_has_every_row_and_every_byte(planted: Cast, home: str) -> N
     with tenant_context(planted.acme):
         stored = {
             model._meta.db_table: {str(row.pk) for row in model._base_manager.filter(tenant_id=planted.acme.id)}
-            for model in tenant_models()
+            for model in owned_models()
         }
         document = Document.objects.get()
     stored["tenants_export"].add(before)  # replaced since
@@ -129,7 +129,7 @@ def test_no_secret_and_nothing_of_another_tenant_is_in_it(planted: Cast) -> None
 def test_columns_that_are_left_out_are_these() -> None:
     left_out = {
         f"{model._meta.db_table}.{field.name}"
-        for model in tenant_models()
+        for model in owned_models()
         for field in model._meta.concrete_fields
         if reason_to_leave_out(field)
     }

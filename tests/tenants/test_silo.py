@@ -11,7 +11,7 @@ from apps.knowledge.models import Chunk, Document
 from apps.knowledge.search import search
 from apps.tenants import silo
 from apps.tenants.context import schema_of, tenant_context
-from apps.tenants.migrate import as_owner, silos, tenant_models
+from apps.tenants.migrate import as_owner, silo_models, silos
 from apps.tenants.models import AuditEvent, Tenant, User
 from apps.tenants.owned import TenantOwned
 from tests.conftest import PASSWORD, Cast, admin, in_a_silo, signed_in
@@ -78,7 +78,7 @@ def test_a_silo_has_the_same_tables_locks_and_grants_as_the_pool(furnished: Cast
         "functions": "SELECT proname, proowner::regrole::text, prosecdef, proacl::text, prosrc FROM pg_proc"
         " WHERE pronamespace = to_regnamespace(%(schema)s) AND proname ~ '^(knowledge|chat)_'",
     }
-    tables = [model._meta.db_table for model in tenant_models()]
+    tables = [model._meta.db_table for model in silo_models()]
     found: dict[str, dict[str, set[str]]] = {"public": {}, schema: {}}
     with admin() as superuser:
         for home in found:
@@ -136,7 +136,7 @@ def test_a_silo_is_isolated_from_raw_sql_too(furnished: Cast) -> None:
         chunk = Chunk.objects.first()
 
     with tenant_context(furnished.globex), connection.cursor() as cursor:
-        for model in tenant_models():
+        for model in silo_models():
             cursor.execute(f"SELECT count(*) FROM {schema}.{model._meta.db_table}")
             assert cursor.fetchone() == (0,)
             cursor.execute(f"DELETE FROM {schema}.{model._meta.db_table}")
@@ -238,7 +238,7 @@ def test_a_workspace_is_not_moved_by_code_of_another_age(furnished: Cast) -> Non
 
 
 def test_everything_a_silo_holds_belongs_to_a_tenant() -> None:
-    assert all(issubclass(model, TenantOwned) and model._meta.pk.column == "id" for model in tenant_models())
+    assert all(issubclass(model, TenantOwned) and model._meta.pk.column == "id" for model in silo_models())
 
 
 def test_a_leaving_tenants_silo_is_dropped_by_the_apps_role(furnished: Cast) -> None:

@@ -1,9 +1,10 @@
-"""Links that open something by themselves are written into no log, neither ours nor the server's."""
+"""Links that open something by themselves, and what people searched for, are written into no log, neither ours nor
+the server's."""
 
 import logging
 import re
 
-SECRET = re.compile(r"((?:invitations|reset/key|confirm-email)(?:/|%2F))[\w.:%~-]+", re.IGNORECASE)
+SECRET = re.compile(r"((?:invitations|reset/key|confirm-email)(?:/|%2F)|[?&]q=)[^\s&\"'/]+", re.IGNORECASE)
 
 
 class HideSecrets(logging.Filter):

@@ -376,6 +376,7 @@ def test_revoking_and_accepting_at_once_end_in_one_of_both(committed_cast: Cast)
         "GET /accounts/login/?next=%2Finvitations%2F{}%2F&email=d",
         "GET /accounts/login/?next=/invitations/{}/",
         "GET /accounts/password/reset/key/2-{}/",
+        '10.0.0.1:1 - "GET /t/acme/search/?q={} HTTP/1.1" 200',
     ],
 )
 def test_no_link_is_logged(line: str, cast: Cast) -> None:

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
+from django.core.paginator import Page, Paginator
+from django.db.models import Case, Q, When
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRefresh
@@ -24,6 +28,9 @@ from .templatetags.workspace import hub_url, workspace_url
 
 Role = Membership.Role
 ROLES = list(Role)
+BY_RANK = Case(*(When(role=role, then=rank) for rank, role in enumerate(Role)))
+PAGE = 50
+QUERY_CHARS = 254
 
 
 class InviteForm(forms.Form):
@@ -31,18 +38,39 @@ class InviteForm(forms.Form):
     role = forms.ChoiceField(choices=Role)
 
 
-def show(request: WorkspaceRequest, *, status: int = 200, **more: Any) -> HttpResponse:
-    """The page as it is now; for htmx the part of it that changes."""
-    people = list(Membership.objects.select_related("user"))
-    people.sort(key=lambda each: (ROLES.index(each.role), each.user.email))
-    mine = next((each for each in people if each.user_id == request.user.id), None)
+def page_of(q: str, number: str | None) -> Page[Membership]:
+    """Members whose name or address holds `q`, owners first. A number past the end gives the last page."""
+    people = Membership.objects.select_related("user").order_by(BY_RANK, "user__email")
+    if q:
+        people = people.filter(Q(user__name__icontains=q) | Q(user__email__icontains=q))
+    return Paginator(people, PAGE).get_page(number)
+
+
+def here(request: WorkspaceRequest) -> str:
+    """The query string of what the page shows. Each change is sent with it, and answered by the same page."""
+    asked = {name: request.GET[name] for name in ("q", "page") if request.GET.get(name)}
+    return f"?{urlencode(asked)}" if asked else ""
+
+
+def show(
+    request: WorkspaceRequest, *, status: int = 200, changed: Membership | None = None, **more: Any
+) -> HttpResponse:
+    """The page as it is now; for htmx the part of it that changes. Says where `changed` is when not on this page."""
+    mine = Membership.objects.filter(user=request.user).first()
     if mine is None:
         raise Http404("Their membership has just ended.")
     request.membership = mine  # what they may do has perhaps just changed
+    q = request.GET.get("q", "").replace("\0", "").strip()[:QUERY_CHARS]
+    page = page_of(q, request.GET.get("page"))
+    people: list[Any] = list(page)
     for each in people:
         each.may_change = each != mine and rules.may_give(mine, each.role)
     context = {
         "people": people,
+        "page_obj": page,
+        "q": q,
+        "here": here(request),
+        "moved": changed if changed not in people else None,
         "roles": [role for role in Role if rules.may_give(mine, role)],
         "invitations": invitations.waiting() if rules.may_give(mine, Role.VIEWER) else [],
         "table_of_roles": [
@@ -51,12 +79,16 @@ def show(request: WorkspaceRequest, *, status: int = 200, **more: Any) -> HttpRe
         "all_roles": ROLES,
         **more,
     }
-    page = "tenants/_members.html" if request.htmx else "tenants/members.html"
-    return render(request, page, context, status=status)
+    template = "tenants/_members.html" if request.htmx else "tenants/members.html"
+    return render(request, template, context, status=status)
 
 
-def done(request: WorkspaceRequest) -> HttpResponse:
-    return show(request) if request.htmx else redirect("workspace:members")
+def back(request: WorkspaceRequest) -> HttpResponse:
+    return redirect(reverse("workspace:members") + here(request))
+
+
+def done(request: WorkspaceRequest, *, changed: Membership | None = None) -> HttpResponse:
+    return show(request, changed=changed) if request.htmx else back(request)
 
 
 def showing_refusals(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -101,13 +133,15 @@ def revoke_invitation(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 @needs(Permission.MANAGE_MEMBERS)
 @showing_refusals
 def change_role(request: WorkspaceRequest, id: UUID) -> HttpResponse:
-    membership = get_object_or_404(Membership.objects, pk=id)
+    membership = get_object_or_404(Membership.objects.select_related("user"), pk=id)
     if request.POST.get("role") not in ROLES:
         raise Refused("There is no such role. Choose one of the list.")
-    rules.change_role(membership, Role(request.POST["role"]), request.membership)
+    role = Role(request.POST["role"])
+    rules.change_role(membership, role, request.membership)
     if membership == request.membership and request.htmx:
         return HttpResponseClientRefresh()  # the rest of the page shows it too
-    return done(request)
+    membership.role = role
+    return done(request, changed=membership)
 
 
 @require_POST
@@ -125,7 +159,7 @@ def transfer(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     to = get_object_or_404(Membership.objects.select_related("user"), pk=id)
     rules.transfer_ownership(to, request.membership)
     messages.success(request, f"{to.user} owns {request.workspace} now, and you are an admin.")
-    return redirect("workspace:members")
+    return back(request)
 
 
 @require_POST

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from unfold.admin import ModelAdmin
 
@@ -37,22 +38,31 @@ class OfWorkspace(ModelAdmin):
 
 
 class MemberFilter(admin.SimpleListFilter):
-    """By a person, out of this workspace's members alone: users are global, and Django would list them all."""
+    """By a person, out of this workspace's members alone: users are global, and Django would list them all.
+
+    It lists the first of them, and follows an address that names any.
+    """
 
     title = "member"
     parameter_name = "member"
     field = "user"
+    most_listed = 100
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
-        members = Membership.objects.select_related("user").order_by("user__email")
-        return [(str(member.user_id), member.user.email) for member in members]
+        members = Membership.objects.order_by("user__email").values_list("user_id", "user__email")
+        listed = list(members[: self.most_listed + 1])
+        if len(listed) > self.most_listed:
+            self.title = f"member (the first {self.most_listed})"
+        return [(str(user_id), email) for user_id, email in listed[: self.most_listed]]
 
     def queryset(self, request: Any, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() is None:
             return queryset
-        if self.value() not in {user_id for user_id, _ in self.lookup_choices}:
+        try:
+            member = Membership.objects.get(user_id=self.value())
+        except (Membership.DoesNotExist, ValidationError):  # a stranger; no id at all
             return queryset.none()
-        return queryset.filter(**{self.field: self.value()})
+        return queryset.filter(**{self.field: member.user_id})
 
 
 class ActorFilter(MemberFilter):

@@ -1,5 +1,6 @@
 """Who may change whom; a workspace is never without an owner; and what outsiders get."""
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.tenants import invitations, members
 from apps.tenants.context import tenant_context, tenant_id_context, user_context
@@ -15,6 +17,7 @@ from apps.tenants.permissions import ROLES_ALLOWED, Permission
 from tests.conftest import PASSWORD, Cast, signed_in
 
 Role = Membership.Role
+FRAGMENT = {"HX-Request": "true"}
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def snapshot(cast: Cast) -> list[Any]:
 def test_what_is_refused_says_why(cast: Cast, crew: dict[str, Membership]) -> None:
     admin = signed_in(crew["admin"].user)
 
-    response = admin.post(f"/t/acme/members/{crew['owner'].id}/remove/", headers={"HX-Request": "true"})
+    response = admin.post(f"/t/acme/members/{crew['owner'].id}/remove/", headers=FRAGMENT)
 
     assert "Only an owner can make or unmake an owner" in response.content.decode()
     assert response.content.decode().lstrip().startswith('<section id="members"')  # what the page swaps in
@@ -148,6 +151,123 @@ def test_the_list_names_this_workspaces_people_only(cast: Cast) -> None:
     assert "alice@acme.example" in page and "bob@acme.example" in page
     assert "charlie" not in page
     assert "/members/invite/" not in page and "/remove/" not in page  # a member looks on
+
+
+@pytest.fixture
+def crowd(cast: Cast) -> list[Membership]:
+    """60 more members of Acme, in the order of the list, which begins with Alice and Bob."""
+    users = User.objects.bulk_create(
+        User(email=f"person-{number:02}@acme.example", name=f"Person {number:02}") for number in range(60)
+    )
+    with tenant_context(cast.acme):
+        return Membership.objects.bulk_create(Membership(user=user) for user in users)
+
+
+def listed(page: str) -> list[int]:
+    """Which of the crowd a page lists, in its order."""
+    return [int(number) for number in re.findall(r'font-semibold">Person (\d\d)<', page)]
+
+
+def test_a_long_list_comes_in_pages(cast: Cast, crowd: list[Membership]) -> None:
+    alice = signed_in(cast.alice)
+
+    first, second, past_the_end = (
+        alice.get(f"/t/acme/members/{query}").content.decode() for query in ("", "?page=2", "?page=9")
+    )
+
+    assert listed(first) == list(range(48))  # after Alice and Bob
+    assert listed(second) == listed(past_the_end) == list(range(48, 60))
+    assert 'href="/t/acme/members/?page=2"' in first and 'href="/t/acme/members/?page=1"' in second
+    assert "Page 2 of 2" in second and "(you)" in first and "(you)" not in second
+
+
+def test_a_short_list_has_neither_pages_nor_a_search(cast: Cast) -> None:
+    page = signed_in(cast.alice).get("/t/acme/members/").content.decode()
+
+    assert 'name="q"' not in page and 'aria-label="Pages"' not in page
+
+
+@pytest.mark.parametrize("q", ["PERSON-57", "son 57", " person-57@acme.example "])
+def test_a_search_finds_by_name_and_address(cast: Cast, crowd: list[Membership], q: str) -> None:
+    page = signed_in(cast.bob).get("/t/acme/members/", {"q": q}).content.decode()
+
+    assert listed(page) == [57]
+
+
+def test_a_search_has_pages_of_its_own(cast: Cast, crowd: list[Membership]) -> None:
+    alice = signed_in(cast.alice)
+
+    first, second = (alice.get("/t/acme/members/", {"q": "person-", "page": page}).content.decode() for page in (1, 2))
+
+    assert listed(first) + listed(second) == list(range(60))
+    assert "?q=person-&amp;page=2" in first
+
+
+@pytest.mark.parametrize("q", ["charlie", "globex", "100%", "\0", "<b>"])
+def test_a_search_finds_no_strangers_and_takes_any_text(cast: Cast, crowd: list[Membership], q: str) -> None:
+    response = signed_in(cast.alice).get("/t/acme/members/", {"q": q})
+
+    assert response.status_code == 200
+    assert "charlie@" not in response.content.decode() and "<b>" not in response.content.decode()
+    assert listed(response.content.decode()) == ([] if q != "\0" else list(range(48)))
+
+
+def test_a_change_is_answered_by_the_page_it_was_made_on(cast: Cast, crowd: list[Membership]) -> None:
+    alice = signed_in(cast.alice)
+    role, remove = f"/t/acme/members/{crowd[55].id}/role/", f"/t/acme/members/{crowd[50].id}/remove/"
+    page = alice.get("/t/acme/members/?page=2").content.decode()
+    assert page.count(f'"{role}?page=2"') == 2 and page.count(f'"{remove}?page=2"') == 2  # with scripts and without
+
+    changed = alice.post(role + "?page=2", {"role": "viewer"}, headers=FRAGMENT).content.decode()
+    removed = alice.post(remove + "?page=2", headers=FRAGMENT).content.decode()
+    searched = alice.post(f"{role}?q=person-55", {"role": "member"}, headers=FRAGMENT).content.decode()
+    without_scripts = alice.post(role + "?q=person-55&page=1&next=//evil.example", {"role": "viewer"})
+
+    assert listed(changed) == [*range(48, 55), *range(56, 60), 55]  # viewers come last
+    assert 'role="status"' not in changed
+    assert listed(removed) == [48, 49, *range(51, 55), *range(56, 60), 55]
+    assert listed(searched) == [55]
+    assert without_scripts.url == "/t/acme/members/?q=person-55&page=1"
+
+
+def test_who_leaves_the_page_by_a_change_is_named(cast: Cast, crowd: list[Membership]) -> None:
+    url = f"/t/acme/members/{crowd[55].id}/role/?page=2"
+
+    page = signed_in(cast.alice).post(url, {"role": "admin"}, headers=FRAGMENT).content.decode()
+
+    assert listed(page) == [47, *range(48, 55), *range(56, 60)]
+    assert "Person 55 is admin now." in page
+
+
+def test_a_refusal_is_shown_on_the_page_it_was_made_on(cast: Cast, crowd: list[Membership]) -> None:
+    url = f"/t/acme/members/{crowd[55].id}/role/?page=2"
+
+    response = signed_in(cast.alice).post(url, {"role": "king"}, headers=FRAGMENT)
+
+    assert (response.status_code, listed(response.content.decode())) == (409, list(range(48, 60)))
+
+
+def test_the_page_asks_as_often_whether_two_are_members_or_sixty(cast: Cast, request: pytest.FixtureRequest) -> None:
+    alice = signed_in(cast.alice)
+
+    def asked(path: str) -> int:
+        with CaptureQueriesContext(connections["default"]) as queries:
+            assert alice.get(path).status_code == 200
+        return len(queries)
+
+    asked("/t/acme/members/")
+    few = asked("/t/acme/members/")
+    request.getfixturevalue("crowd")
+
+    assert asked("/t/acme/members/") == asked("/t/acme/members/?page=2") == asked("/t/acme/members/?q=person") == few
+
+
+def test_an_outsider_searches_nothing(cast: Cast, crowd: list[Membership]) -> None:
+    charlie = signed_in(cast.charlie)
+
+    assert charlie.get("/t/acme/members/?q=person&page=2").status_code == 404
+    assert charlie.post(f"/t/globex/members/{crowd[55].id}/role/?page=2", {"role": "viewer"}).status_code == 404
+    assert "Person" not in charlie.get("/t/globex/members/?q=person").content.decode()
 
 
 def test_changing_roles_is_recorded(cast: Cast, crew: dict[str, Membership]) -> None:

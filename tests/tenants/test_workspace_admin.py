@@ -149,6 +149,20 @@ def test_filtering_by_a_member_and_by_a_stranger(cast: Cast, rows: dict[str, dic
     assert found("q=globex") == found("q=charlie") == 0
 
 
+def test_of_many_members_a_filter_lists_the_first(cast: Cast, rows: dict[str, dict[str, object]]) -> None:
+    users = User.objects.bulk_create(User(email=f"person-{number:03}@acme.example") for number in range(150))
+    with tenant_context(cast.acme):
+        Membership.objects.bulk_create(Membership(user=user) for user in users)
+        Run.objects.create(feature="x", provider="p", model="m", user=users[-1])
+
+    changelist = signed_in(cast.alice).get(f"{ADMIN}runs/run/?member={users[-1].id}").context["cl"]
+
+    spec = changelist.filter_specs[-1]
+    assert (len(spec.lookup_choices), spec.title) == (100, "member (the first 100)")
+    assert spec.lookup_choices[-1][1] == "person-097@acme.example"  # after Alice and Bob
+    assert [run.user_id for run in changelist.result_list] == [users[-1].id]
+
+
 @pytest.mark.parametrize("query", ["user__password__startswith=p", "tenant__slug=globex", "user__is_staff=1"])
 def test_columns_of_others_tables_cannot_be_guessed_at(cast: Cast, query: str) -> None:
     assert signed_in(cast.alice).get(f"{ADMIN}runs/run/?{query}").status_code == 400

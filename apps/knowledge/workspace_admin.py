@@ -20,7 +20,7 @@ class DocumentAdmin(OfWorkspace):
     list_display = ("title", "kind", "status", "size_bytes", "chunk_count", "uploaded_by", "created_at", "page")
     list_filter = ("status", "kind", UploaderFilter)
     list_select_related = ("uploaded_by",)
-    search_fields = ("title", "filename")
+    search_fields = ("title", "filename", "uploaded_by__email")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     fields = (

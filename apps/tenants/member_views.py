@@ -65,8 +65,10 @@ def show(
     people: list[Any] = list(page)
     for each in people:
         each.may_change = each != mine and rules.may_give(mine, each.role)
+    form = more.get("invite_form")
     context = {
         "people": people,
+        "invite_role": form["role"].value() if form else Role.MEMBER,
         "page_obj": page,
         "q": q,
         "here": here(request),
@@ -116,7 +118,10 @@ def invite(request: WorkspaceRequest) -> HttpResponse:
     if not form.is_valid():
         return show(request, status=422, refusal="Write a whole e-mail address, and choose a role.", invite_form=form)
     role = Role(form.cleaned_data["role"])
-    invitation, link = invitations.invite(form.cleaned_data["email"], role, request.membership)
+    try:
+        invitation, link = invitations.invite(form.cleaned_data["email"], role, request.membership)
+    except Refused as refusal:
+        return show(request, status=refusal.status, refusal=str(refusal), invite_form=form)
     was_mailed = invitations.send(invitation, link)
     return show(request, invited=invitation, link=link, was_mailed=was_mailed)
 

@@ -73,9 +73,13 @@ def test_a_new_person_joins_by_a_link_and_is_removed_with_their_page_open(
 def test_a_role_is_changed_and_the_last_owner_is_told_why_not(visit: Visit, committed_cast: Cast) -> None:
     page = visit(committed_cast.alice, "/t/acme/members/")
 
+    role, save = page.get_by_label("Role of Bob", exact=True), page.get_by_label("Save the role of Bob")
+    expect(save).to_be_hidden()
+    role.select_option("viewer")
     with page.expect_response("**/role/"):
-        page.get_by_label("Role of Bob").select_option("viewer")
-    expect(page.get_by_label("Role of Bob")).to_have_value("viewer")
+        save.click()
+    expect(save).to_be_hidden()
+    expect(role).to_have_value("viewer")
     page.get_by_role("button", name="Leave Acme").click()
     page.locator("[data-confirm-dialog]").get_by_role("button", name="Leave").click()
 

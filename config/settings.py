@@ -161,6 +161,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 900}
 # --- Accounts
 
 AUTH_USER_MODEL = "tenants.User"
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # an address is unique in any case, by a constraint that the check doesn't see
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

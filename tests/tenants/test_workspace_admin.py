@@ -22,6 +22,8 @@ from apps.tenants.permissions import Permission
 from config.workspace_admin import site
 from tests.conftest import PASSWORD, Cast, signed_in
 
+pytestmark = pytest.mark.pool_and_silo
+
 MODELS = [
     "tenants/membership",
     "tenants/invitation",

@@ -7,7 +7,6 @@ from .audit import record
 from .context import tenant_context
 from .doors import close_doors
 from .models import Tenant
-from .platform import require_platform
 
 resumed = Signal()  # sent in the workspace's context; apps above queue what its workers refused
 
@@ -32,9 +31,8 @@ def resume(tenant: Tenant) -> bool:
 
 
 def set_status(tenant: Tenant, before: Tenant.Status, after: Tenant.Status, action: str) -> bool:
-    platform = require_platform()
-    with transaction.atomic(using=platform), tenant_context(tenant), transaction.atomic():
-        is_news = Tenant.objects.using(platform).filter(pk=tenant.pk, status=before).update(status=after) == 1
+    with tenant_context(tenant), transaction.atomic():
+        is_news = Tenant.objects.filter(pk=tenant.pk, status=before).update(status=after) == 1
         if is_news:
             record(action, tenant)
     return is_news

@@ -30,7 +30,6 @@ OPERATORS = {
     "apps/tenants/leaving.py:queue_interrupted": "a start-up job: which workspaces' deletion isn't done",
     "apps/tenants/management/commands/erase_workspace.py:Command.handle": "an operator names the workspace",
     "apps/tenants/management/commands/promote.py:Command.handle": "an operator names the workspace",
-    "apps/tenants/suspend.py:set_status": "operators shut and open workspaces of which they are no members",
 }
 
 

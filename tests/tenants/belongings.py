@@ -32,10 +32,13 @@ from apps.tenants import exporting, traces
 from apps.tenants.archive import owned_models
 from apps.tenants.audit import record
 from apps.tenants.context import tenant_context, user_context
-from apps.tenants.models import Domain, Invitation, Tenant, User
+from apps.tenants.models import Domain, Export, Invitation, Tenant, User
 from tests.conftest import admin, signed_in
 
 SECRET = "nobody may read this"
+
+
+MINE, THEIRS = "acmesown", "globexsown"
 
 
 def plant(tenant: Tenant, owner: User, marker: str) -> None:
@@ -224,3 +227,10 @@ def forget_all() -> None:
         for name in server.scan_iter():
             if not name.startswith(b"_kombu"):  # which queues there are
                 server.delete(name)
+
+
+def make(tenant: Tenant, user: User) -> Export:
+    with tenant_context(tenant):
+        export = exporting.ask_for_export(user)
+        exporting.make(export.id)
+        return Export.objects.get(pk=export.pk)

@@ -16,16 +16,15 @@ from apps.knowledge.models import Document
 from apps.tenants import exporting
 from apps.tenants.archive import owned_models, reason_to_leave_out
 from apps.tenants.context import tenant_context
-from apps.tenants.models import Domain, Export, Invitation, Tenant, User
+from apps.tenants.models import Domain, Export, Invitation
 from config.celery import app as celery
 from tests.conftest import Cast
 
-from .belongings import SECRET, fill, in_background, plant, wait_until
+from .belongings import MINE, SECRET, THEIRS, fill, in_background, make, wait_until
 from .silos import move
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "platform"])
 URL = "/t/acme/leaving/"
-MINE, THEIRS = "acmesown", "globexsown"
 
 
 @pytest.fixture(autouse=True)
@@ -33,20 +32,6 @@ def queue(transactional_db: None, media: Path) -> Iterator[None]:
     """A real broker that no worker listens to."""
     yield
     celery.control.purge()
-
-
-@pytest.fixture
-def planted(committed_cast: Cast) -> Cast:
-    plant(committed_cast.acme, committed_cast.alice, MINE)
-    plant(committed_cast.globex, committed_cast.charlie, THEIRS)
-    return committed_cast
-
-
-def make(tenant: Tenant, user: User) -> Export:
-    with tenant_context(tenant):
-        export = exporting.ask_for_export(user)
-        exporting.make(export.id)
-        return Export.objects.get(pk=export.pk)
 
 
 def opened(export: Export) -> zipfile.ZipFile:

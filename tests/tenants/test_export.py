@@ -13,17 +13,16 @@ from django.utils import timezone
 
 from apps.tenants import exporting
 from apps.tenants.context import tenant_context
-from apps.tenants.models import AuditEvent, Export, Membership, Tenant, User
+from apps.tenants.models import AuditEvent, Export, Membership
 from apps.tenants.tasks import delete_expired_exports, make_export
 from config.celery import HEADER
 from config.celery import app as celery
 from tests.conftest import Cast, signed_in
 
-from .belongings import fill, in_background, plant, wait_until
+from .belongings import fill, in_background, make, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "platform"])
 URL = "/t/acme/leaving/"
-MINE, THEIRS = "acmesown", "globexsown"
 
 
 @pytest.fixture(autouse=True)
@@ -31,20 +30,6 @@ def queue(transactional_db: None, media: Path) -> Iterator[None]:
     """A real broker that no worker listens to."""
     yield
     celery.control.purge()
-
-
-@pytest.fixture
-def planted(committed_cast: Cast) -> Cast:
-    plant(committed_cast.acme, committed_cast.alice, MINE)
-    plant(committed_cast.globex, committed_cast.charlie, THEIRS)
-    return committed_cast
-
-
-def make(tenant: Tenant, user: User) -> Export:
-    with tenant_context(tenant):
-        export = exporting.ask_for_export(user)
-        exporting.make(export.id)
-        return Export.objects.get(pk=export.pk)
 
 
 @async_to_sync

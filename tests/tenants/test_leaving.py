@@ -33,12 +33,11 @@ from tests.chat.test_socket import begin_story
 from tests.conftest import ROOT, Cast, admin
 from tests.gateway.stub import Stub
 
-from .belongings import fill, forget_all, in_background, places, plant, queued, status, wait_until
+from .belongings import MINE, THEIRS, fill, forget_all, in_background, places, queued, status, wait_until
 from .silos import move
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "platform"])
 GLOBEX_SOCKET = "/t/globex/ws/chat/"
-MINE, THEIRS = "acmesown", "globexsown"
 # Where `plant` puts the marker, in a pooled tenant.
 EVERYWHERE = {
     *(f"public.{table}" for table in ("chat_citation", "chat_conversation", "chat_message", "knowledge_chunk")),
@@ -54,13 +53,6 @@ def queue(transactional_db: None, media: Path) -> Iterator[None]:
     forget_all()
     yield
     forget_all()
-
-
-@pytest.fixture
-def planted(committed_cast: Cast) -> Cast:
-    plant(committed_cast.acme, committed_cast.alice, MINE)
-    plant(committed_cast.globex, committed_cast.charlie, THEIRS)
-    return committed_cast
 
 
 # --- Nothing stays

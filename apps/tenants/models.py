@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_tenants.models import TenantMixin
 
 from .context import schema_of, tenant_id_context
-from .owned import TenantOwned
+from .owned import TenantOrDefault, TenantOwned
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 RESERVED_SLUGS = frozenset(
@@ -76,6 +76,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
 
+class Tier(models.TextChoices):
+    """What a model is good for, and so what it costs."""
+
+    CHEAP = "cheap", "Cheap"
+    STANDARD = "standard", "Standard"
+    STRONG = "strong", "Strong"
+
+
 class TenantQuerySet(models.QuerySet["Tenant"]):
     def with_id(self, tenant_id: uuid.UUID) -> "Tenant | None":
         """The tenant itself, where nobody who may see it is acting yet: in a worker, behind a link, on a host."""
@@ -88,6 +96,8 @@ class Tenant(TenantMixin):
 
     Its row is seen by its members and written in its own context only; row-level security holds that too.
     `allowed_models` empty means every configured model; `passages_per_answer` None means the product's default.
+    The limits are what its plan allows, None for no limit; billing writes them. `policy_revision` is counted up by
+    the database whenever something changes that decides how models are called for it.
     """
 
     class Status(models.TextChoices):
@@ -105,6 +115,10 @@ class Tenant(TenantMixin):
     passages_per_answer = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(20)]
     )
+    requests_per_minute = models.PositiveIntegerField("requests per minute of one person", null=True, blank=True)
+    tokens_per_day = models.PositiveBigIntegerField("tokens per day of everybody", null=True, blank=True)
+    highest_tier = models.CharField("dearest tier of models", max_length=8, choices=Tier, default=Tier.STRONG)
+    policy_revision = models.PositiveBigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[Any] = TenantQuerySet.as_manager()
@@ -293,3 +307,96 @@ class Export(TenantOwned):
     @property
     def is_ready(self) -> bool:
         return self.status == self.Status.READY and self.expires_at is not None and self.expires_at > timezone.now()
+
+
+class ApiKey(TenantOwned):
+    """Lets a program call the API for the workspace. The key is shown once; its SHA-256 in hex is kept."""
+
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    last_four = models.CharField(max_length=4, editable=False)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "id"], name="api_key_tenant_id")]
+        indexes = [models.Index(fields=["tenant", "-created_at"], name="api_key_by_time")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_open(self) -> bool:
+        return not self.revoked_at and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class DataKey(TenantOwned):
+    """What a workspace's secrets are encrypted with, itself encrypted with a master key: `master` says which."""
+
+    wrapped = models.BinaryField()
+    master = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "id"], name="data_key_tenant_id")]
+
+    def __str__(self) -> str:
+        return self.master
+
+
+class ProviderKey(TenantOwned):
+    """A workspace's own account with a provider, and the models that are asked through it.
+
+    The key is sealed with `data_key` and opened only where a call is made. Prices are US dollars per million tokens,
+    of all its models; without them the installation's prices of that kind of provider count.
+    """
+
+    class Kind(models.TextChoices):
+        OPENAI = "openai", "OpenAI, or a server that speaks its API"
+        ANTHROPIC = "anthropic", "Anthropic"
+
+    name = models.SlugField(max_length=40)
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.OPENAI)
+    base_url = models.URLField(max_length=300, blank=True)
+    sealed = models.BinaryField(editable=False)
+    data_key = models.ForeignKey(DataKey, on_delete=models.PROTECT, related_name="+", editable=False)
+    last_four = models.CharField(max_length=4, editable=False)
+    model_names = ArrayField(models.CharField(max_length=120), default=list)
+    input_usd = models.DecimalField("input, $ per million", max_digits=14, decimal_places=6, null=True, blank=True)
+    output_usd = models.DecimalField("output, $ per million", max_digits=14, decimal_places=6, null=True, blank=True)
+    is_on = models.BooleanField("in use", default=True)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    tested_at = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="provider_key_tenant_id"),
+            models.UniqueConstraint(fields=["tenant", "name"], name="provider_key_name"),
+            models.CheckConstraint(
+                condition=models.Q(input_usd=None, output_usd=None) | models.Q(input_usd__gte=0, output_usd__gte=0),
+                name="provider_key_both_prices",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Flag(TenantOrDefault):
+    """A switch of one AI feature: for everybody without a tenant, else for that one. Off anywhere is off."""
+
+    name = models.CharField(max_length=40)
+    is_on = models.BooleanField(default=True)
+    note = models.CharField("why", max_length=200, blank=True)
+    changed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="flag_once", nulls_distinct=False)]
+
+    def __str__(self) -> str:
+        return self.name

@@ -4,6 +4,7 @@ import uuid
 from typing import Any, ClassVar, Self
 
 from django.db import models
+from django.db.models import Q
 
 from .context import current_tenant_id, require_tenant_id
 
@@ -34,6 +35,29 @@ class TenantOwned(models.Model):
     )
 
     objects: ClassVar[TenantManager] = TenantManager()
+    unscoped: ClassVar[models.Manager[Self]] = models.Manager()
+
+    class Meta:
+        abstract = True
+
+
+class DefaultsManager(models.Manager):  # type: ignore[type-arg]
+    """The active tenant's rows and everybody's; raises NoTenant when there is none."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(Q(tenant_id=require_tenant_id()) | Q(tenant_id=None))
+
+
+class TenantOrDefault(models.Model):
+    """A row of one tenant, or, without a tenant, of all of them: what an operator set for everybody.
+
+    Tenants read both and write their own. A subclass needs `Isolate(table, readable="tenant_id IS NULL")`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+
+    objects: ClassVar[DefaultsManager] = DefaultsManager()
     unscoped: ClassVar[models.Manager[Self]] = models.Manager()
 
     class Meta:

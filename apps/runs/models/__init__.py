@@ -1,0 +1,10 @@
+"""What is kept of model calls, and what decides how they are made."""
+
+from .budget import Alert, Budget, Spend
+from .cache import CachedAnswer
+from .policy import Policy
+from .price import ModelPrice
+from .route import ModelRoute
+from .run import Run
+
+__all__ = ["Alert", "Budget", "CachedAnswer", "ModelPrice", "ModelRoute", "Policy", "Run", "Spend"]

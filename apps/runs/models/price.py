@@ -1,0 +1,60 @@
+"""What models cost."""
+
+import uuid
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from ..gateway.types import Price
+
+
+class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
+    def of(self, provider: str, model: str, *, input_tokens: int = 0) -> "ModelPrice | None":
+        """The price in force now for a request of that size, or None: such a call is unpriced, not free."""
+        found = self.filter(provider=provider, model=model, valid_from__lte=Now(), min_input_tokens__lte=input_tokens)
+        found = found.filter(Q(valid_to=None) | Q(valid_to__gt=Now()))
+        return found.order_by("-min_input_tokens", "-valid_from").first()
+
+
+class ModelPrice(models.Model):
+    """US dollars per million tokens of one model from one day on; a long-context tier is a row of its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    provider = models.CharField(max_length=40)
+    model = models.CharField(max_length=120)
+    valid_from = models.DateField()
+    valid_to = models.DateField(null=True, blank=True, help_text="The first day it no longer holds.")
+    min_input_tokens = models.PositiveIntegerField(
+        default=0, help_text="Holds for requests with at least this many input tokens."
+    )
+    input_usd = models.DecimalField("input, $ per million", max_digits=14, decimal_places=6)
+    output_usd = models.DecimalField("output, $ per million", max_digits=14, decimal_places=6, default=Decimal(0))
+    cache_read_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
+    cache_write_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
+    cache_write_1h_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
+    source = models.CharField(max_length=80, blank=True)
+
+    objects: ClassVar[Any] = ModelPriceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "model", "valid_from", "min_input_tokens"], name="model_price_once_a_day"
+            ),
+            models.CheckConstraint(condition=Q(input_usd__gte=0, output_usd__gte=0), name="model_price_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.model} from {self.valid_from}"
+
+    def price(self) -> Price:
+        return Price(
+            input=self.input_usd,
+            output=self.output_usd,
+            cache_read=self.cache_read_usd,
+            cache_write=self.cache_write_usd,
+            cache_write_1h=self.cache_write_1h_usd,
+        )

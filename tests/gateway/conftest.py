@@ -1,5 +1,6 @@
 """Both SDK providers against one stub server, and the real embedding model."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from apps.runs.gateway.breaker import Permit, Verdict
 from apps.runs.gateway.providers.anthropic import AnthropicProvider
 from apps.runs.gateway.providers.minilm import MiniLM
 from apps.runs.gateway.providers.openai import OpenAIProvider
@@ -32,6 +34,23 @@ class Heard:
 
     async def __call__(self, text: str) -> None:
         self.pieces.append(text)
+
+
+class Noted:
+    """Circuits of which some are open, and which note what they were told."""
+
+    def __init__(self, *open_ones: str) -> None:
+        self.open_ones = open_ones
+        self.left: list[tuple[str, Verdict]] = []
+        self.waits: list[float | None] = []
+
+    async def enter(self, circuit: str) -> Permit | None:
+        return None if circuit in self.open_ones else Permit(circuit)
+
+    async def leave(self, permit: Permit, verdict: Verdict, retry_after_s: float | None = None) -> None:
+        await asyncio.sleep(0)  # as if asking Redis
+        self.left.append((permit.circuit, verdict))
+        self.waits.append(retry_after_s)
 
 
 @pytest.fixture

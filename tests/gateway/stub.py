@@ -48,6 +48,13 @@ class Refuse:
 
 
 @dataclass(frozen=True)
+class Json:
+    """A whole answer instead of a stream."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Say:
     text: str
 
@@ -64,6 +71,7 @@ class Finish:
     reason: str = "stop"
     usage: bool = True
     close: bool = True
+    counts: dict[str, Any] | None = None  # instead of OpenAI's usual
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ class Garbage:
     data: str = '{"id": "x", "cho'
 
 
-Step = Refuse | Say | Think | Finish | Fail | Wait | Stall | Cut | EndEarly | Garbage
+Step = Refuse | Json | Say | Think | Finish | Fail | Wait | Stall | Cut | EndEarly | Garbage
 
 
 @dataclass
@@ -138,6 +146,14 @@ class Stub:
     def script(self, model: str, *steps: Step) -> str:
         self.scripts[model] = steps
         return model
+
+    def script_without_schema(self, model: str, *steps: Step) -> None:
+        """What follows instead when the request has no response_format."""
+        self.scripts[f"{model} in words"] = steps
+
+    def script_for(self, body: dict[str, Any]) -> tuple[Step, ...]:
+        in_words = self.scripts.get(f"{body['model']} in words")
+        return in_words if in_words and "response_format" not in body else self.scripts[body["model"]]
 
     def base_url(self, provider: str) -> str:
         return f"http://127.0.0.1:{self.port}/v1" if provider == "openai" else f"http://127.0.0.1:{self.port}"
@@ -180,7 +196,7 @@ class Stub:
                 reader.on_end = call.was_hung_up.set
                 self.calls.append(call)
                 self._arrivals.put(call)
-                await Answer(call, reader, writer).play(self.scripts[call.body["model"]])
+                await Answer(call, reader, writer).play(self.script_for(call.body))
         writer.close()
 
 
@@ -223,8 +239,14 @@ class Answer:
         self.wire = AnthropicWire(call) if call.path.endswith("/messages") else OpenAIWire(call)
 
     async def play(self, steps: tuple[Step, ...]) -> None:
-        if isinstance(steps[0], Refuse):
-            await self.refuse(steps[0])
+        first = steps[0]
+        if isinstance(first, Refuse):
+            await self.send_json(
+                f"{first.status} No", self.wire.error(first.kind, first.message, first.code), *first.headers
+            )
+            return
+        if isinstance(first, Json):
+            await self.send_json("200 OK", first.body)
             return
         await self.send_head("200 OK", ("content-type", "text/event-stream"), ("transfer-encoding", "chunked"))
         await self.send_events(self.wire.begin())
@@ -248,11 +270,10 @@ class Answer:
             if isinstance(step, Fail) or (isinstance(step, Finish) and step.close):
                 await self.send(b"0\r\n\r\n")
 
-    async def refuse(self, step: Refuse) -> None:
-        body = json.dumps(self.wire.error(step.kind, step.message, step.code)).encode()
-        length = ("content-length", str(len(body)))
-        await self.send_head(f"{step.status} No", ("content-type", "application/json"), length, *step.headers)
-        await self.send(body)
+    async def send_json(self, status: str, body: dict[str, Any], *headers: tuple[str, str]) -> None:
+        data = json.dumps(body).encode()
+        await self.send_head(status, ("content-type", "application/json"), ("content-length", str(len(data))), *headers)
+        await self.send(data)
 
     async def send_head(self, status: str, *headers: tuple[str, str]) -> None:
         both = (("x-request-id", "req-1"), ("request-id", "req-1"))
@@ -282,10 +303,10 @@ class OpenAIWire:
                 return [self.chunk([{"index": 0, "delta": {"content": text}, "finish_reason": None}])]
             case Think(text):
                 return [self.chunk([{"index": 0, "delta": {"reasoning_content": text}, "finish_reason": None}])]
-            case Finish(reason, usage):
+            case Finish(reason, usage, counts=counts):
                 last = [self.chunk([{"index": 0, "delta": {}, "finish_reason": reason}])]
                 if usage and self.wants_usage:
-                    last.append(self.chunk([], usage=OPENAI_USAGE))
+                    last.append(self.chunk([], usage=counts or OPENAI_USAGE))
                 return [*last, b"data: [DONE]\n\n"]
             case Fail(kind, message):
                 return [self.event(self.error(kind, message))]

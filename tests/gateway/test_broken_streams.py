@@ -1,6 +1,7 @@
 """Streams that end badly: each must be an error, keep what was heard, and leave no provider generating."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -53,9 +54,10 @@ async def test_anthropic_usage_of_a_broken_stream_has_the_real_input(stub, anthr
 async def test_every_delta_is_at_least_one_token(stub, openai, heard):
     stub.script("m", *[Say("a")] * 806, Cut())
 
-    error = await failure(openai, heard)
+    with pytest.raises(GatewayError) as caught:
+        await openai.complete(replace(QUESTION, max_output_tokens=1000), "m", heard, PATIENT)
 
-    assert error.usage.output_tokens == 806
+    assert caught.value.usage.output_tokens == 806
 
 
 @pytest.mark.parametrize("ending", [Cut(), EndEarly(), Garbage()])
@@ -74,6 +76,22 @@ async def test_silence_before_the_first_token(stub, provider, heard):
 
     assert (type(error), error.deadline, error.after_s) == (DeadlineExceeded, "first_token", 0.2)
     assert await hung_up(stub)
+
+
+async def test_who_was_left_working_is_paid_for_what_it_read(stub, openai, heard):
+    stub.script("m", Stall())
+
+    error = await failure(openai, heard, Deadlines(first_token_s=0.2))
+
+    assert error.usage == Usage.estimate(QUESTION, "")
+
+
+async def test_thoughts_are_paid_for(stub, provider, heard):
+    stub.script("m", *[Think("let me see now ")] * 20, Cut())
+
+    error = await failure(provider, heard)
+
+    assert (error.partial, error.usage.output_tokens, error.usage.estimated) == ("", 100, True)
 
 
 async def test_silence_after_some_words(stub, provider, heard):

@@ -163,6 +163,7 @@ def test_each_class_says_what_to_do():
             errors.ProviderUnavailable,
             errors.DeadlineExceeded,
             errors.Truncated,
+            errors.CircuitOpen,
             errors.RateLimited,
             errors.KeyRefused,
             errors.OutOfMoney,
@@ -170,6 +171,8 @@ def test_each_class_says_what_to_do():
             errors.ContentFiltered,
             errors.ModelNotFound,
             errors.BadRequest,
+            errors.SchemaRefused,
+            errors.SchemaUnsupported,
             errors.Interrupted,
         )
     }
@@ -178,6 +181,7 @@ def test_each_class_says_what_to_do():
         errors.ProviderUnavailable: (True, True, False, "counts"),
         errors.DeadlineExceeded: (True, True, False, "counts"),
         errors.Truncated: (True, True, False, "counts"),
+        errors.CircuitOpen: (False, True, False, "no"),
         errors.RateLimited: (True, True, True, "counts"),
         errors.KeyRefused: (False, True, False, "key"),
         errors.OutOfMoney: (False, True, False, "key"),
@@ -185,6 +189,8 @@ def test_each_class_says_what_to_do():
         errors.ContentFiltered: (False, True, True, "no"),
         errors.ModelNotFound: (False, True, False, "no"),
         errors.BadRequest: (False, False, False, "no"),
+        errors.SchemaRefused: (False, False, False, "no"),
+        errors.SchemaUnsupported: (False, True, True, "no"),
         errors.Interrupted: (False, False, True, "counts"),
     }
     assert len({kind.code for kind in table}) == len(table)

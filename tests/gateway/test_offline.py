@@ -6,8 +6,9 @@ import time
 import pytest
 
 from apps.runs.gateway import client
+from apps.runs.gateway.errors import SchemaUnsupported
 from apps.runs.gateway.providers.offline import GREETING, LEAD, NO_ANSWER, NO_PASSAGES, OfflineProvider
-from apps.runs.gateway.types import Message, Passage, Request, Target
+from apps.runs.gateway.types import Endpoint, Message, Passage, Request, Target
 
 LEAVE = """## Leave
 
@@ -117,7 +118,7 @@ def test_same_words_in_two_passages_are_quoted_once(offline):
 async def test_streams_word_by_word(offline, heard):
     request = Request((Message("user", "When does unused leave expire?"),), 300, passages=PASSAGES)
 
-    reply = await client.complete(request, [(offline, "extractive-1")], on_delta=heard)
+    reply = await client.complete(request, [Endpoint(offline, "extractive-1")], on_delta=heard)
 
     assert "".join(heard.pieces) == reply.text
     assert all(len(piece.split()) == 1 for piece in heard.pieces)
@@ -130,7 +131,7 @@ async def test_streams_word_by_word(offline, heard):
 async def test_stops_at_the_output_limit(offline, heard):
     request = Request((Message("user", "hi"),), 5, question="hi")
 
-    reply = await client.complete(request, [(offline, "extractive-1")], on_delta=heard)
+    reply = await client.complete(request, [Endpoint(offline, "extractive-1")], on_delta=heard)
 
     assert (reply.text, reply.finish_reason, reply.usage.output_tokens) == ("Hello! Ask me ", "length", 5)
 
@@ -142,3 +143,13 @@ def test_answers_quickly(offline):
     offline.answer("How many days of paid leave do employees get?", PASSAGES)
 
     assert time.perf_counter() - began < 2
+
+
+async def test_a_schema_is_too_much_to_ask(offline, heard):
+    request = Request((Message("user", "hi"),), 5, question="hi", schema={"type": "object"})
+
+    with pytest.raises(SchemaUnsupported) as caught:
+        await client.complete(request, [Endpoint(offline, "extractive-1")], on_delta=heard)
+
+    assert (caught.value.show, heard.pieces) == (True, [])
+    assert "no structured answers" in str(caught.value)

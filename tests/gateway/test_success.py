@@ -20,7 +20,7 @@ async def test_reply_is_what_was_heard(stub, provider, heard):
     assert reply.model_answered == "m-2026"
     assert reply.finish_reason == "stop"
     assert reply.request_id == {"openai": "chatcmpl-1", "anthropic": "msg_1"}[provider.name]
-    assert reply.attempts == (Attempt(reply.target, "ok", reply.latency_ms),)
+    assert reply.attempts == (Attempt(reply.target, "ok", reply.latency_ms, reply.usage),)
     assert 0 <= reply.ttft_ms <= reply.latency_ms
 
 

@@ -3,7 +3,8 @@
     GatewayError
     ├── ProviderUnavailable      connection refused or cut, 408, 5xx, overload, nonsense on the wire
     │   ├── DeadlineExceeded     no first token, silence, or too long altogether; says which
-    │   └── Truncated            the stream ended politely without saying that it was finished
+    │   ├── Truncated            the stream ended politely without saying that it was finished
+    │   └── CircuitOpen          not asked at all: it has failed too often just now
     ├── RateLimited              429 for requests or tokens per minute; carries retry_after_s
     ├── KeyRefused               401, 403
     ├── OutOfMoney               402, or a 429 or 400 that means credit or a spend limit
@@ -11,12 +12,15 @@
     ├── ContentFiltered          the provider refused the content before answering
     ├── ModelNotFound            404
     ├── BadRequest               400, 422: our fault, the same everywhere
+    │   ├── SchemaRefused        the same from a server that may not know schemas; they can be put into words
+    │   └── SchemaUnsupported    a schema for a provider that writes no structured answers
     └── Interrupted              any of the above after the reader has seen the first words; carries the cause
 
 What each says about itself:
 
     class                retryable  fallback  show  breaker
     ProviderUnavailable  yes        yes       no    counts
+    CircuitOpen          no         yes       no    no
     RateLimited          yes        yes       yes   counts
     KeyRefused           no         yes       no    opens for that key
     OutOfMoney           no         yes       no    opens for that key
@@ -24,6 +28,7 @@ What each says about itself:
     ContentFiltered      no         yes*      yes   no
     ModelNotFound        no         yes*      no    no
     BadRequest           no         no        no    no
+    SchemaUnsupported    no         yes       yes   no
     Interrupted          no         no        yes   counts
 
 retryable: the same call may work a little later (never before retry_after_s). fallback: another target may answer
@@ -45,8 +50,8 @@ Deadline = Literal["first_token", "idle", "total"]
 class GatewayError(Exception):
     """A model call that gave no complete answer.
 
-    `partial` is what the reader had heard, `usage` what it cost if anything is known (an estimate says so), and
-    `attempts` every target that was tried, this one last.
+    `partial` is what the reader had heard, `usage` what its last attempt used if anything is known (an estimate says
+    so), and `attempts` everything that was tried, each with its own usage.
     """
 
     code: ClassVar[str] = "gateway_error"
@@ -103,7 +108,7 @@ class ProviderUnavailable(GatewayError):
     code = "unavailable"
     retryable = True
     fallback = True
-    breaker = "counts"
+    breaker: ClassVar[Breaker] = "counts"
 
 
 class DeadlineExceeded(ProviderUnavailable):
@@ -117,11 +122,17 @@ class DeadlineExceeded(ProviderUnavailable):
         self.after_s = after_s
 
     def reason(self) -> str:
-        return f"{self.code} ({self.deadline}, {self.after_s:g} s)"
+        return f"{self.code} ({self.deadline}, {self.after_s:.3g} s)"
 
 
 class Truncated(ProviderUnavailable):
     code = "truncated"
+
+
+class CircuitOpen(ProviderUnavailable):
+    code = "circuit_open"
+    retryable = False
+    breaker = "no"
 
 
 class RateLimited(GatewayError):
@@ -163,6 +174,16 @@ class ModelNotFound(GatewayError):
 
 class BadRequest(GatewayError):
     code = "bad_request"
+
+
+class SchemaRefused(BadRequest):
+    code = "schema_refused"
+
+
+class SchemaUnsupported(BadRequest):
+    code = "schema_unsupported"
+    fallback = True
+    show = True
 
 
 class Interrupted(GatewayError):

@@ -1,10 +1,11 @@
 """What a call costs. Pure arithmetic on prices that the caller looked up."""
 
+from collections.abc import Iterable
 from decimal import ROUND_CEILING, Decimal
 
 from .types import Price, Usage
 
-__all__ = ["Price", "UnknownPrice", "cost_usd"]
+__all__ = ["Price", "UnknownPrice", "cost_usd", "most_usd"]
 
 MILLION = Decimal(1_000_000)
 MICRO_DOLLAR = Decimal("0.000001")
@@ -42,6 +43,32 @@ def cost_usd(usage: Usage, price: Price) -> Decimal:
             raise UnknownPrice(kind)
         total += tokens * usd_per_million
     return (total / MILLION).quantize(MICRO_DOLLAR, rounding=ROUND_CEILING)
+
+
+def most_usd(prices: Iterable[Price], *, input_tokens: int, output_tokens: int) -> Decimal:
+    """What a call of at most so many tokens can cost, whichever of the prices holds: every token of the input at the
+    dearest rate there is for one, as if all of it were written to the cache.
+
+    Raises UnknownPrice if tokens have no price, or there is none at all.
+    """
+    worst = [
+        input_tokens * dearest_input(price) + (output_tokens * known(price.output, "output") if output_tokens else 0)
+        for price in prices
+    ]
+    if not worst:
+        raise UnknownPrice("any")
+    return (max(worst) / MILLION).quantize(MICRO_DOLLAR, rounding=ROUND_CEILING)
+
+
+def dearest_input(price: Price) -> Decimal:
+    rates = (price.input, price.cache_read, price.cache_write, price.cache_write_1h)
+    return max(known(price.input, "input"), *(rate for rate in rates if rate is not None))
+
+
+def known(price: Decimal | None, kind: str) -> Decimal:
+    if price is None:
+        raise UnknownPrice(kind)
+    return price
 
 
 def first_known(*prices: Decimal | None) -> Decimal | None:

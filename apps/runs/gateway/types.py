@@ -6,21 +6,29 @@ input_tokens, reasoning tokens are part of output_tokens, whatever the provider'
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .providers.base import Provider
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "filter"]
 OnDelta = Callable[[str], Awaitable[None]]
 """Receives each piece of the answer as it arrives. The reply's text is exactly the pieces joined."""
+OnRestart = Callable[[], Awaitable[None]]
+"""Told that what was heard so far is void: another model begins the answer anew with the next piece."""
 
 BYTES_PER_TOKEN = 3
 TOKENS_PER_MESSAGE = 4  # its role and markers
+TOKENS_AROUND = 16  # the beginning and the end of a prompt
+SCHEMA_TOKENS = 1000  # what a provider tells its model about a schema: a tool's prompt took 300 to 700
 
 
 def estimate_tokens(text: str) -> int:
@@ -29,8 +37,11 @@ def estimate_tokens(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """`cacheable`: everything up to and including this one comes again, word for word, in later calls."""
+
     role: Role
     content: str
+    cacheable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +58,27 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call. Models read the messages; the offline answerer reads the question and the passages."""
+    """One call. Models read the messages; the offline answerer reads the question and the passages.
+
+    `schema` is a JSON schema that the answer must follow, `schema_name` what to call it (letters, digits, - and _).
+    `cache_key` is any id that calls with the same beginning share; it leaves the house hashed, if at all.
+    `canary` is a word of the system prompt, of letters and digits, that no answer may say.
+    """
 
     messages: tuple[Message, ...]
     max_output_tokens: int
     passages: tuple[Passage, ...] = ()
     question: str = ""
     temperature: float | None = None
+    schema: dict[str, Any] | None = None
+    schema_name: str = "answer"
+    cache_key: str = ""
+    canary: str = ""
+
+    def most_input_tokens(self) -> int:
+        """More than any model can count: a token is at least one byte, and some are added around what we send."""
+        sent = sum(len(message.content.encode()) + TOKENS_PER_MESSAGE for message in self.messages)
+        return sent + TOKENS_AROUND + (SCHEMA_TOKENS + len(json.dumps(self.schema)) if self.schema is not None else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +121,53 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One entry of a chain with what it takes to ask it.
+
+    `circuit` names the breaker that it shares with others, "" for none. `context_tokens` is how many tokens the
+    model takes, question and answer together; None if that is not known.
+    """
+
+    provider: Provider
+    model: str
+    circuit: str = ""
+    context_tokens: int | None = None
+
+    @property
+    def target(self) -> Target:
+        return Target(self.provider.name, self.model)
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds until the first content, between two events of the stream, and for the whole call."""
+    """Seconds until the first content, between two events of the stream, and for the whole call.
+
+    backoff_s is how long to wait, at most, before a failed target is asked a second time.
+    """
 
     first_token_s: float = 30
     idle_s: float = 20
     total_s: float = 180
+    backoff_s: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One target that was tried: "ok" or the error's code."""
+    """One try at an endpoint: "ok", "stopped", the error's code, or "circuit_open" and "skipped" if it wasn't asked.
+
+    `usage` is what it used, None if nothing is known to have been used; `endpoint_index` its place in the chain.
+    """
 
     target: Target
     status: str
     latency_ms: int
+    usage: Usage | None = None
+    endpoint_index: int = 0
+    is_retry: bool = False
+
+
+MayGoOn = Callable[[int, tuple[Attempt, ...]], Awaitable[bool]]
+"""Whether one more attempt may be made, at the endpoint with this index, after attempts that have used tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +183,15 @@ class Reply:
     ttft_ms: int
     latency_ms: int
     attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moderation:
+    """What a moderation model said of a text. Categories are the provider's own names of those that it flagged."""
+
+    flagged: bool
+    categories: tuple[str, ...]
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GatewayError, ProviderUnavailable
-from ..types import FinishReason, Request, Target, Usage
+from ..errors import BadRequest, GatewayError, ProviderUnavailable
+from ..types import FinishReason, Message, Request, Target, Usage, estimate_tokens
 from .faults import fault, redacted
 from .streaming import Draft, Stream, StreamingProvider
 
@@ -20,41 +21,79 @@ FINISH: dict[str, FinishReason] = {
 }
 
 
+# The shortest beginning that a model caches, in tokens. A mark on a shorter one does nothing and costs nothing.
+# https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+CACHES_FROM = (
+    (("claude-haiku-4-5", "claude-opus-4-5", "claude-opus-4-6"), 4096),
+    (("claude-opus-4-7",), 2048),
+    (("claude-opus-5", "claude-fable-5", "claude-mythos-5"), 512),
+    (("",), 1024),
+)
+MOST_MARKS = 4
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+ANTHROPIC_URL = "https://api.anthropic.com"
+
+
 class AnthropicProvider(StreamingProvider):
     """Messages through the anthropic SDK."""
 
-    def __init__(self, *, api_key: str, base_url: str | None = None, name: str = "anthropic") -> None:
-        super().__init__(name, api_key, base_url)
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        name: str = "anthropic",
+        http_client_factory: Callable[[], Any] | None = None,
+    ) -> None:
+        super().__init__(name, api_key, base_url or ANTHROPIC_URL, http_client_factory)
 
     def make_client(self) -> Any:
         from anthropic import AsyncAnthropic
 
-        # Its retries could bill twice and its timeout is per read: both are ours.
-        return AsyncAnthropic(api_key=self._api_key, base_url=self.base_url, max_retries=0, timeout=None)
+        client = AsyncAnthropic(**self.client_options(), base_url=self.base_url)
+        # From the environment, which is the installation's and not that of whoever's key this is.
+        client._custom_headers = {}
+        return client
 
     async def start(self, client: Any, request: Request, model: str) -> Stream:
         from anthropic import omit
 
-        system = "\n\n".join(message.content for message in request.messages if message.role == "system")
+        system = [message for message in request.messages if message.role == "system"]
+        turns = [message for message in request.messages if message.role != "system"]
+        marked = marks([*system, *turns], model)
         stream: Stream = await client.messages.create(
             model=model,
-            system=system or omit,
+            system=content(system, marked, at=0) if system else omit,
             messages=[
-                {"role": message.role, "content": message.content}
-                for message in request.messages
-                if message.role != "system"
+                {"role": turn.role, "content": content([turn], marked, at=at)}
+                for at, turn in enumerate(turns, len(system))
             ],
             max_tokens=request.max_output_tokens,
+            output_config={"format": self.form(request.schema, model)} if request.schema is not None else omit,
             # The newest models refuse a temperature, so the SDK has no argument for it; older ones take it.
             extra_body=None if request.temperature is None else {"temperature": request.temperature},
             stream=True,
         )
         return stream
 
+    def form(self, schema: dict[str, Any], model: str) -> dict[str, Any]:
+        from anthropic import transform_schema
+
+        try:
+            return {"type": "json_schema", "schema": transform_schema(schema)}
+        except ValueError as error:  # parts without a type
+            raise BadRequest(
+                Target(self.name, model), detail=f"the schema is not one for this provider: {error}"
+            ) from None
+
     def read(self, event: RawMessageStreamEvent, draft: Draft) -> str:
         if event.type == "content_block_delta":
-            draft.has_begun = True
-            return event.delta.text if event.delta.type == "text_delta" else ""
+            delta = event.delta
+            text = delta.text if delta.type == "text_delta" else ""
+            draft.hear(text, delta.thinking if delta.type == "thinking_delta" else "")
+            draft.has_begun = True  # also by a delta of a kind we don't know
+            return text
         if event.type == "message_start":
             draft.model_answered = event.message.model
             draft.request_id = event.message.id
@@ -88,6 +127,30 @@ class AnthropicProvider(StreamingProvider):
         if isinstance(error, anthropic.AnthropicError):
             return ProviderUnavailable(target, detail=redacted(str(error), self._api_key))
         return None
+
+
+def marks(messages: Sequence[Message], model: str) -> set[int]:
+    """Which of the messages, in the order of the wire, end a beginning that is worth caching.
+
+    The first such is what other conversations share; the last ones are where this conversation goes on.
+    """
+    shortest = next(tokens for names, tokens in CACHES_FROM if model.startswith(names))
+    found, tokens = [], 0
+    for at, message in enumerate(messages):
+        tokens += estimate_tokens(message.content)
+        if message.cacheable and tokens >= shortest:
+            found.append(at)
+    return {*found[:1], *found[1:][1 - MOST_MARKS :]}
+
+
+def content(messages: Sequence[Message], marked: set[int], *, at: int) -> Any:
+    """Their text, of which the first is number `at`: one string, or blocks if any is marked."""
+    numbered = list(enumerate(messages, at))
+    if not any(number in marked for number, _ in numbered):
+        return "\n\n".join(message.content for message in messages)
+    return [
+        {"type": "text", "text": message.content, **(MARK if number in marked else {})} for number, message in numbered
+    ]
 
 
 def note_usage(reported: AnthropicUsage | MessageDeltaUsage, draft: Draft) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from itertools import takewhile
 
+from ..errors import SchemaUnsupported
 from ..types import Attempt, Deadlines, FinishReason, OnDelta, Passage, Reply, Request, Target, Usage, estimate_tokens
 from .base import Embedder
 from .ranking import Ranked, rank
@@ -61,9 +62,11 @@ class OfflineProvider:
         self.word_delay_s = word_delay_s  # so that it reads as an answer being written
 
     async def complete(self, request: Request, model: str, on_delta: OnDelta, deadlines: Deadlines) -> Reply:
-        """See Provider. Fails only if the embedding model is missing (ModelMissing)."""
+        """See Provider. Fails if an answer must follow a schema, or the embedding model is missing (ModelMissing)."""
         began = time.monotonic()
         target = Target(self.name, model)
+        if request.schema is not None:
+            raise SchemaUnsupported(target, detail="without a model key there are only quotes, no structured answers")
         answer = await asyncio.to_thread(self.answer, question_of(request), request.passages)
 
         said: list[str] = []
@@ -78,17 +81,18 @@ class OfflineProvider:
             await asyncio.sleep(self.word_delay_s)
 
         text = "".join(said)
+        usage = Usage.estimate(request, text)
         latency_ms = elapsed_ms(began)
         return Reply(
             text=text,
             target=target,
             model_answered=model,
-            usage=Usage.estimate(request, text),
+            usage=usage,
             finish_reason=finish_reason,
             request_id="",
             ttft_ms=ttft_ms,
             latency_ms=latency_ms,
-            attempts=(Attempt(target, "ok", latency_ms),),
+            attempts=(Attempt(target, "ok", latency_ms, usage),),
         )
 
     def answer(self, question: str, passages: Sequence[Passage]) -> str:

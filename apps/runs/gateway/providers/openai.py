@@ -2,63 +2,120 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..errors import GatewayError, ProviderUnavailable
-from ..types import FinishReason, Request, Target, Usage
+from ..errors import BadRequest, DeadlineExceeded, GatewayError, ProviderUnavailable, SchemaRefused
+from ..types import Deadlines, FinishReason, Moderation, Request, Target, Usage
 from .faults import fault, redacted
+from .schemas import has_maps, strict
 from .streaming import Draft, Stream, StreamingProvider
 
 if TYPE_CHECKING:
-    from openai.types import CompletionUsage
+    from openai.types import CompletionUsage, ModerationCreateResponse
     from openai.types.chat import ChatCompletionChunk
 
 FINISH: dict[str, FinishReason] = {"length": "length", "content_filter": "filter"}
 
 
+OPENAI_URL = "https://api.openai.com/v1"
+
+
 class OpenAIProvider(StreamingProvider):
     """Chat completions through the openai SDK. An own server often needs no key: pass any word."""
 
-    def __init__(self, *, api_key: str, base_url: str | None = None, name: str = "openai") -> None:
-        super().__init__(name, api_key, base_url)
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        name: str = "openai",
+        http_client_factory: Callable[[], Any] | None = None,
+    ) -> None:
+        super().__init__(name, api_key, base_url or OPENAI_URL, http_client_factory)
 
     def make_client(self) -> Any:
         from openai import AsyncOpenAI
 
-        # Its retries would also repeat a 429 for money, and could bill twice; its timeout is per read. Both are ours.
-        return AsyncOpenAI(api_key=self._api_key, base_url=self.base_url, max_retries=0, timeout=None)
+        client = AsyncOpenAI(**self.client_options(), base_url=self.base_url)
+        # From the environment, which is the installation's and not that of whoever's key this is.
+        client.organization = client.project = client.admin_api_key = None
+        client._custom_headers = {}
+        return client
 
     async def start(self, client: Any, request: Request, model: str) -> Stream:
-        options = {} if request.temperature is None else {"temperature": request.temperature}
         stream: Stream = await client.chat.completions.create(
             model=model,
             messages=[{"role": message.role, "content": message.content} for message in request.messages],
             stream=True,
             stream_options={"include_usage": True},
-            **{name_of_limit(self.base_url): request.max_output_tokens},
-            **options,
+            **self.options(request),
         )
         return stream
+
+    def options(self, request: Request) -> dict[str, Any]:
+        options: dict[str, Any] = {name_of_limit(self.base_url): request.max_output_tokens}
+        if request.temperature is not None:
+            options["temperature"] = request.temperature
+        if request.schema is not None:
+            is_strict = not has_maps(request.schema)
+            form = {"name": request.schema_name, "schema": strict(request.schema), "strict": is_strict}
+            options["response_format"] = {"type": "json_schema", "json_schema": form}
+        if request.cache_key and is_openais(self.base_url):  # which calls to send where the same beginning is cached
+            options["prompt_cache_key"] = hashlib.sha256(request.cache_key.encode()).hexdigest()[:32]
+        return options
+
+    def refused(self, error: GatewayError, request: Request) -> GatewayError:
+        """Servers that know no schemas say so in many ways. OpenAI's own complaints are about the schema itself."""
+        if type(error) is not BadRequest or request.schema is None or is_openais(self.base_url):
+            return error
+        return SchemaRefused(error.target, status=error.status, request_id=error.request_id, detail=error.detail)
+
+    async def moderate(self, text: str, model: str, deadlines: Deadlines) -> Moderation:
+        """What a moderation model says of `text`, within the shorter of first_token_s and total_s.
+
+        Raises a GatewayError.
+        """
+        target = Target(self.name, model)
+        failure: GatewayError | None
+        limit_s = min(deadlines.first_token_s, deadlines.total_s)
+        client = await self.client()
+        try:
+            async with asyncio.timeout(limit_s) as timer:
+                return moderation(await client.moderations.create(input=text, model=model))
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            failure = DeadlineExceeded(target, deadline="total", after_s=limit_s)
+        except Exception as error:
+            failure = self.translate(error, target) or self._nonsense(error, target)
+            if failure is None:
+                raise
+        raise failure  # not where it was caught: the SDK's exception holds the key
 
     def read(self, event: ChatCompletionChunk, draft: Draft) -> str:
         draft.model_answered = event.model or draft.model_answered
         draft.request_id = draft.request_id or event.id or ""
-        if event.usage:
+        if event.usage and event.usage.prompt_tokens:  # some count nothing, and say 0
             draft.usage = inclusive(event.usage)
             draft.is_usage_final = True
-        text = ""
+        text = thought = ""
         for choice in event.choices or ():
             if choice.delta:
                 text += choice.delta.content or choice.delta.refusal or ""
                 # Not in OpenAI's protocol: what others stream while the model thinks.
-                thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
-                draft.has_begun = draft.has_begun or bool(text or thought)
+                thought += getattr(choice.delta, "reasoning_content", None) or (
+                    getattr(choice.delta, "reasoning", None) or ""
+                )
                 if choice.delta.refusal:
                     draft.finish_reason = "filter"
             if choice.finish_reason:
                 draft.finish_reason = FINISH.get(choice.finish_reason, draft.finish_reason)
                 draft.is_complete = True
+        draft.hear(text, thought)
         return text
 
     def translate(self, error: Exception, target: Target) -> GatewayError | None:
@@ -84,8 +141,18 @@ class OpenAIProvider(StreamingProvider):
 
 def name_of_limit(base_url: str | None) -> str:
     """OpenAI's newer models refuse max_tokens; many other servers know nothing else."""
-    host = urlsplit(base_url or "https://api.openai.com").hostname or ""
+    host = urlsplit(base_url or OPENAI_URL).hostname or ""
     return "max_completion_tokens" if host.endswith((".openai.com", ".openai.azure.com")) else "max_tokens"
+
+
+def is_openais(base_url: str | None) -> bool:
+    return (urlsplit(base_url or OPENAI_URL).hostname or "").endswith(".openai.com")
+
+
+def moderation(answer: ModerationCreateResponse) -> Moderation:
+    flagged = [result for result in answer.results if result.flagged]
+    names = {name for result in flagged for name, is_so in result.categories.model_dump(by_alias=True).items() if is_so}
+    return Moderation(bool(flagged), tuple(sorted(names)), answer.id)
 
 
 def message_of(body: object) -> str:

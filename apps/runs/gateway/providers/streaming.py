@@ -8,16 +8,21 @@ before it, or as the HTTP library's own; and a stream that isn't closed keeps th
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import ContentFiltered, Deadline, DeadlineExceeded, GatewayError, ProviderUnavailable, Truncated
-from ..types import Attempt, Deadlines, FinishReason, OnDelta, Reply, Request, Target, Usage
+from ..types import BYTES_PER_TOKEN, Attempt, Deadlines, FinishReason, OnDelta, Reply, Request, Target, Usage
 from .faults import redacted
 
 # How long to wait for the end of a stream that has said everything: its connection can then be used again.
 LINGER_S = 0.5
+
+LONGEST_TOKEN_BYTES = 128
+LONG_TOKEN_BYTES = 8  # no language or code needs as many on average: 4 is usual
+SPARE_PIECES = 16
 
 
 class Stream(Protocol):
@@ -35,6 +40,9 @@ class Draft:
     target: Target
     request: Request
     pieces: list[str] = field(default_factory=list)
+    sent_bytes: int = 0  # of text and thoughts together
+    sent_pieces: int = 0
+    is_open: bool = False  # the provider took the request
     has_begun: bool = False  # the model generates, if only thoughts so far
     is_complete: bool = False  # the provider said that this is all
     finish_reason: FinishReason = "stop"
@@ -48,13 +56,38 @@ class Draft:
     def text(self) -> str:
         return "".join(self.pieces)
 
-    def usage_so_far(self) -> Usage | None:
-        """What it used, estimated where the provider hasn't said; None if nothing is known to have been used."""
-        if self.usage and self.is_usage_final:
+    def hear(self, text: str, thought: str = "") -> None:
+        """Notes what one event said. Thoughts are paid for like words."""
+        if text:
+            self.pieces.append(text)
+        if text or thought:
+            self.has_begun = True
+            self.sent_pieces += 1
+            self.sent_bytes += len(text.encode()) + len(thought.encode())
+
+    @property
+    def is_past_limit(self) -> bool:
+        """Whether more was sent than the request allows, by a server that ignores the limit.
+
+        No token is longer than 128 bytes. Far fewer bytes than that are proof only if there are also more events than
+        tokens allowed: a long run of spaces is few tokens, and some servers cut one token into several events.
+        """
+        limit = self.request.max_output_tokens
+        by_both = self.sent_pieces > limit + SPARE_PIECES and self.sent_bytes > limit * LONG_TOKEN_BYTES
+        return by_both or self.sent_bytes > limit * LONGEST_TOKEN_BYTES
+
+    def usage_so_far(self, *, is_left: bool = False) -> Usage | None:
+        """What it used, estimated where the provider hasn't said; None if nothing is known to have been used.
+
+        is_left says that we went away: a provider that had taken the request was then reading it, and charges that.
+        """
+        if self.usage and self.is_usage_final and self.is_complete:
             return self.usage
-        if not self.usage and not self.has_begun:
+        if not (self.usage or self.has_begun or (is_left and self.is_open)):
             return None
-        estimate = Usage.estimate(self.request, self.text, pieces=len(self.pieces))
+        estimate = Usage.estimate(
+            self.request, "", pieces=max(self.sent_pieces, -(-self.sent_bytes // BYTES_PER_TOKEN))
+        )
         if not self.usage:
             return estimate
         output_tokens = max(self.usage.output_tokens, estimate.output_tokens)
@@ -64,15 +97,24 @@ class Draft:
 class StreamingProvider(ABC):
     """A provider behind an SDK. A subclass says how to ask, how to read an event and how to read an error."""
 
-    def __init__(self, name: str, api_key: str, base_url: str | None) -> None:
+    def __init__(
+        self, name: str, api_key: str, base_url: str | None, http_client_factory: Callable[[], Any] | None
+    ) -> None:
         self.name = name
         self.base_url = base_url
         self._api_key = api_key
+        self._http_client_factory = http_client_factory
         self._client: Any = None
 
     @abstractmethod
     def make_client(self) -> Any:
         """The SDK's async client. Called in a thread, once: importing an SDK takes a second."""
+
+    def client_options(self) -> dict[str, Any]:
+        """What both SDKs are told. Retries are ours: theirs could bill twice, and repeat a 429 that means money. So are
+        deadlines: their timeout is per read."""
+        http_client = self._http_client_factory() if self._http_client_factory else None
+        return {"api_key": self._api_key, "max_retries": 0, "timeout": None, "http_client": http_client}
 
     @abstractmethod
     async def start(self, client: Any, request: Request, model: str) -> Stream:
@@ -80,7 +122,7 @@ class StreamingProvider(ABC):
 
     @abstractmethod
     def read(self, event: Any, draft: Draft) -> str:
-        """Notes in the draft what the event says and returns the text it adds, or ""."""
+        """Notes in the draft what the event says, its text too, and returns that text or ""."""
 
     @abstractmethod
     def translate(self, error: Exception, target: Target) -> GatewayError | None:
@@ -89,16 +131,18 @@ class StreamingProvider(ABC):
     async def complete(self, request: Request, model: str, on_delta: OnDelta, deadlines: Deadlines) -> Reply:
         """See Provider. The stream is closed whichever way this ends; an answer cut off is never a success."""
         draft = Draft(Target(self.name, model), request)
-        loop = asyncio.get_running_loop()
-        watch = _Watch(loop, deadlines)
+        client = await self.client()
+        watch = _Watch(asyncio.get_running_loop(), deadlines)
         failure: GatewayError | None = None
+        is_left = False
         try:
             async with asyncio.timeout_at(watch.first_token_at) as timer:
-                failure = await self._listen(draft, on_delta, watch, timer)
-        except TimeoutError:
-            if not timer.expired():
+                failure = await self._listen(client, draft, on_delta, watch, timer)
+        except BaseException as error:
+            if not timer.expired() or not isinstance(error, TimeoutError):
+                vars(error)["usage"] = draft.usage_so_far(is_left=True)  # for who settles a call that was cancelled
                 raise
-            failure = watch.exceeded(draft)
+            failure, is_left = watch.exceeded(draft), True
         # Raised here, not where it was caught: an exception remembers the one that was being handled, and the
         # SDK's holds the request with the key in its headers.
         if not draft.is_complete:
@@ -108,9 +152,20 @@ class StreamingProvider(ABC):
         else:
             return self._reply(draft, watch)
         failure.partial = draft.text
-        failure.usage = draft.usage_so_far()
+        failure.usage = draft.usage_so_far(is_left=is_left)
         failure.request_id = failure.request_id or draft.request_id
         raise failure
+
+    async def client(self) -> Any:
+        """The SDK's client. No deadline holds for making it: that takes as long as importing does."""
+        if self._client is None:
+            made = await asyncio.to_thread(self.make_client)
+            self._client = self._client or made
+        return self._client
+
+    def refused(self, error: GatewayError, request: Request) -> GatewayError:
+        """A refusal before the stream, seen by who knows what was asked."""
+        return error
 
     async def aclose(self) -> None:
         """Closes the connections. They belong to the event loop that opened them, and so does this object."""
@@ -119,17 +174,15 @@ class StreamingProvider(ABC):
             await client.close()
 
     async def _listen(
-        self, draft: Draft, on_delta: OnDelta, watch: "_Watch", timer: asyncio.Timeout
+        self, client: Any, draft: Draft, on_delta: OnDelta, watch: "_Watch", timer: asyncio.Timeout
     ) -> GatewayError | None:
-        if self._client is None:
-            made = await asyncio.to_thread(self.make_client)
-            self._client = self._client or made
         try:
-            stream = await self.start(self._client, draft.request, draft.target.model)
+            stream = await self.start(client, draft.request, draft.target.model)
         except Exception as error:
             if failure := self.translate(error, draft.target):
-                return failure
+                return self.refused(failure, draft.request)
             raise
+        draft.is_open = True
 
         opened: AbstractAsyncContextManager[Any] = stream
         async with opened:
@@ -145,9 +198,11 @@ class StreamingProvider(ABC):
                     raise
                 if text:
                     watch.note_first_delta()
-                    draft.pieces.append(text)
                     timer.reschedule(watch.total_at)  # a slow reader is not a silent provider
                     await on_delta(text)
+                if draft.is_past_limit:
+                    draft.finish_reason, draft.is_complete = "length", True
+                    return None
                 timer.reschedule(watch.next_at(draft))
 
     def _nonsense(self, error: Exception, target: Target) -> GatewayError | None:
@@ -158,16 +213,17 @@ class StreamingProvider(ABC):
 
     def _reply(self, draft: Draft, watch: "_Watch") -> Reply:
         latency_ms = watch.elapsed_ms()
+        usage = draft.usage_so_far() or Usage.estimate(draft.request, draft.text)
         return Reply(
             text=draft.text,
             target=draft.target,
             model_answered=draft.model_answered or draft.target.model,
-            usage=draft.usage_so_far() or Usage.estimate(draft.request, draft.text),
+            usage=usage,
             finish_reason=draft.finish_reason,
             request_id=draft.request_id,
             ttft_ms=watch.ttft_ms if watch.ttft_ms is not None else latency_ms,
             latency_ms=latency_ms,
-            attempts=(Attempt(draft.target, "ok", latency_ms),),
+            attempts=(Attempt(draft.target, "ok", latency_ms, usage),),
         )
 
 

@@ -2,6 +2,8 @@
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell command -v $(name) 2>/dev/null)) python3)
 PORT ?= 8000
+# Processes for the tests; 0 for this one alone, as for some of them, and for servers that serve one only.
+JOBS ?= $(if $(T)$(TEST_DATABASE_ADMIN_URL)$(TEST_REDIS_URL),0,logical)
 VENV := .venv/bin
 CODE = $(wildcard apps benchmarks config evals tests manage.py)
 NO_PYTHON = There is no $(PYTHON) here. Install Python 3.11 or newer, or name one: make run PYTHON=/path/to/python3.12
@@ -15,7 +17,7 @@ export PORT
 unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time of every later start
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions evals lock clean reset
+.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions bench-gateway evals lock clean reset
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +28,8 @@ run: ## Install what is missing, start everything, print the address (PORT=8000)
 setup: ## Install what is missing, without starting
 	@$(BOOTSTRAP) setup
 
-test: lint ## All checks, then all tests (T="tests/knowledge -k pdf" for some)
-	$(VENV)/python -m pytest $(T)
+test: lint ## All checks, then all tests (T="tests/knowledge -k pdf" for some, JOBS=1 for fewer processes)
+	$(VENV)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 $(T)
 
 lint: ## Format, style, types, import order, templates, TypeScript
 	@$(BOOTSTRAP) test
@@ -57,6 +59,10 @@ bench-tenants: ## 10 pooled workspaces and 10,000: sign-up, pages, search, migra
 bench-promotions: ## 20 moves of a workspace out of the pool and back, while processes write into it
 	@$(BOOTSTRAP) test
 	$(VENV)/python -m benchmarks.promotions
+
+bench-gateway: ## What a completion adds to the model's answer (PEER=litellm PEER_PYTHON=path beside it)
+	@$(BOOTSTRAP) test
+	$(VENV)/python -m benchmarks.gateway
 
 evals: ## What answers are worth: suites of questions through the whole pipeline
 	@$(BOOTSTRAP) test

@@ -11,11 +11,14 @@ from config.bootstrap import STATE_DIR
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[embedded.Services]:
-    """Services in a folder of their own, with the tables made. Once per process; all is deleted at the end."""
+def stage(*, durable: bool = False) -> Iterator[embedded.Services]:
+    """Services in a folder of their own, with the tables made. Once per process; all is deleted at the end.
+
+    durable: commits wait for the disk.
+    """
     folder = STATE_DIR / "test-benchmark"
     embedded.remove(folder)
-    services = embedded.start(folder, durable=False, database="corbel_benchmark")
+    services = embedded.start(folder, durable=durable, database="corbel_benchmark")
     media = tempfile.mkdtemp(prefix="corbel-benchmark-")
     try:
         os.environ |= services.env | {

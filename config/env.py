@@ -6,6 +6,7 @@ write instead. Values are never repeated for variables that hold secrets.
 
 import ipaddress
 import os
+import re
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 REQUIRED = object()
+BUILT_IN_PROVIDERS = ("openai", "anthropic", "offline", "local")
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -179,3 +181,25 @@ def together(*names: str) -> list[str]:
         given = next(name for name, value in zip(names, values, strict=True) if value)
         raise BadSetting(missing, f"is not set, and {given} is", f"Set {' and '.join(names)}, or neither.")
     return values
+
+
+def providers(name: str) -> dict[str, dict[str, Any]]:
+    """Named model providers: `name` lists them, and each NAME has a NAME_KIND, NAME_API_KEY, NAME_BASE_URL, NAME_MODELS."""
+    found: dict[str, dict[str, Any]] = {}
+    for provider in words(name):
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", provider) or provider in BUILT_IN_PROVIDERS:
+            raise BadSetting(
+                name,
+                f"names the provider {provider!r}",
+                f"Use lower-case letters, digits and _, and none of {', '.join(BUILT_IN_PROVIDERS)}.",
+            )
+        prefix = provider.upper()
+        found[provider] = {
+            "kind": choice(f"{prefix}_KIND", "openai", ("openai", "anthropic")),
+            "api_key": text(f"{prefix}_API_KEY", ""),
+            "base_url": url(f"{prefix}_BASE_URL"),
+            "models": words(f"{prefix}_MODELS"),
+        }
+        if not found[provider]["models"]:
+            raise BadSetting(f"{prefix}_MODELS", "is not set", f"Name the models that {provider} has, with commas between.")
+    return found

@@ -1,31 +1,53 @@
-"""Which models this installation can call, from its settings: the providers with a key, else the offline answerer.
+"""Which models can be asked, in which order, and with whose key.
 
-A workspace may allow only some of them, by name; `allowed_only` leaves these.
+The installation has the providers of its settings; a workspace may have accounts of its own. A tier is the routes
+that somebody entered for it; without any it is all of the workspace's own accounts, or if it has none, everything
+that the installation has. Without a provider at all the offline answerer quotes.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from functools import cache
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
+from apps.tenants.models import ProviderKey, Tier
+
+from .configuration import Configuration
+from .gateway.breaker import circuit_key
 from .gateway.providers.anthropic import AnthropicProvider
 from .gateway.providers.base import Provider
 from .gateway.providers.minilm import MiniLM
 from .gateway.providers.offline import OfflineProvider
 from .gateway.providers.openai import OpenAIProvider
-from .gateway.types import Target
+from .gateway.types import Endpoint, Price, Target
+from .models import ModelRoute
 
-Chain = tuple[tuple[Provider, str], ...]
+OFFLINE = Target("offline", "extractive-1")
+OWN_CLIENTS = 500  # of workspaces' own accounts, kept open in one event loop
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model that may be asked: the installation's, or through a workspace's own account."""
+
+    target: Target
+    context_tokens: int | None = None
+    account: ProviderKey | None = None
+
+    @property
+    def circuit(self) -> str:
+        if self.account is None:
+            return circuit_key(self.target.provider, self.target.model)
+        return circuit_key(
+            self.target.provider, self.target.model, tenant_id=self.account.tenant_id, provider_key_id=self.account.pk
+        )
+
 
 # An SDK's connections belong to the event loop that opened them.
-_chains: WeakKeyDictionary[asyncio.AbstractEventLoop, Chain] = WeakKeyDictionary()
-
-
-def is_offline() -> bool:
-    """Whether no provider is configured, so that answers are quotes."""
-    return not (settings.OPENAI_API_KEY or settings.OPENAI_BASE_URL or settings.ANTHROPIC_API_KEY)
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, Provider]] = WeakKeyDictionary()
 
 
 @cache
@@ -33,39 +55,118 @@ def embedder() -> MiniLM:
     return MiniLM(settings.MINILM_DIR)
 
 
-def chain() -> Chain:
-    """Targets in the order they are tried. Call it in a running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _chains:
-        _chains[loop] = build()
-    return _chains[loop]
+def is_offline() -> bool:
+    """Whether no provider is configured, so that answers are quotes."""
+    return configured() == (OFFLINE,)
 
 
-def allowed_only(targets: Chain, names: Collection[str]) -> Chain:
-    """Those whose model is among `names`; all of them if there are no names. May be empty."""
-    return tuple(target for target in targets if not names or target[1] in names)
+def is_quoting(configuration: Configuration) -> bool:
+    """Whether the workspace has nobody but the offline answerer to ask."""
+    return is_offline() and not configuration.provider_keys
 
 
 def configured() -> tuple[Target, ...]:
-    """What `chain` holds, in its order, without anything that could connect."""
-    if is_offline():
-        return (Target("offline", "extractive-1"),)
+    """Every model of the installation, in the order of its settings."""
     targets = []
     if settings.OPENAI_API_KEY or settings.OPENAI_BASE_URL:
         targets.append(Target("openai", settings.OPENAI_MODEL))
     if settings.ANTHROPIC_API_KEY:
         targets.append(Target("anthropic", settings.ANTHROPIC_MODEL))
-    return tuple(targets)
+    targets += [Target(name, model) for name, provider in settings.PROVIDERS.items() for model in provider["models"]]
+    return tuple(targets) or (OFFLINE,)
 
 
-def build() -> Chain:
-    return tuple((provider(target.provider), target.model) for target in configured())
+def choices(configuration: Configuration, tier: Tier) -> tuple[Choice, ...]:
+    """The models of a tier, in the order in which they are asked, of those that the workspace allows."""
+    own = configuration.provider_keys
+    routes = configuration.routes(tier)
+    if routes:
+        found = [choice for route in routes if (choice := routed(route, configuration))]
+    elif own:
+        found = [Choice(Target(key.name, model), account=key) for key in own.values() for model in key.model_names]
+    else:
+        found = [Choice(target) for target in configured()]
+    return tuple(allowed_only(found, configuration.allowed_models))
 
 
-def provider(name: str) -> Provider:
+def routed(route: ModelRoute, configuration: Configuration) -> Choice | None:
+    """What a route leads to; None if its provider is no longer there."""
+    target = Target(route.provider, route.model)
+    if account := configuration.provider_keys.get(route.provider):
+        return Choice(target, route.context_tokens, account)
+    return Choice(target, route.context_tokens) if route.provider in installed() else None
+
+
+def installed() -> set[str]:
+    """The names of the installation's providers."""
+    return {target.provider for target in configured()}
+
+
+def allowed_only(found: Iterable[Choice], names: Collection[str]) -> list[Choice]:
+    """Those whose model is among `names`; all of them if there are no names. May be empty."""
+    return [choice for choice in found if not names or choice.target.model in names]
+
+
+def prices(choice: Choice, configuration: Configuration) -> tuple[Price, ...]:
+    """Every price that may hold for a call: one, and those of long contexts. Empty for a model without a price."""
+    account = choice.account
+    if account is None:
+        return configuration.prices_of(choice.target)
+    if account.input_usd is not None:
+        return (Price(input=account.input_usd, output=account.output_usd),)
+    if account.base_url:  # another's server: what the makers of a model charge says nothing of it
+        return ()
+    return configuration.prices_of(Target(account.kind, choice.target.model))
+
+
+def endpoint(choice: Choice) -> Endpoint:
+    """The choice, ready to be asked. Call it in a running event loop; a workspace's own key is opened here."""
+    target = choice.target
+    return Endpoint(
+        connect(choice),
+        target.model,
+        circuit="" if target == OFFLINE else choice.circuit,
+        context_tokens=choice.context_tokens,
+    )
+
+
+def connect(choice: Choice) -> Provider:
+    """The client of the choice's account, one for each event loop."""
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    account, name = choice.account, choice.target.provider
+    known_by: object = account_key(account) if account else name
+    if known_by not in clients:
+        if len(clients) > OWN_CLIENTS:
+            clients.clear()
+        clients[known_by] = own_client(account) if account else installed_client(name)
+    return clients[known_by]
+
+
+def account_key(account: ProviderKey) -> object:
+    """What a client was made of: another key or address makes another client."""
+    return account.pk, bytes(account.sealed), account.base_url
+
+
+def own_client(account: ProviderKey) -> Provider:
+    from apps.tenants.provider_keys import guarded_client, open_key
+
+    client = AnthropicProvider if account.kind == ProviderKey.Kind.ANTHROPIC else OpenAIProvider
+    return client(
+        api_key=open_key(account),
+        base_url=account.base_url or None,
+        name=account.name,
+        http_client_factory=guarded_client,
+    )
+
+
+def installed_client(name: str) -> Provider:
+    # A server of one's own often wants no key; the SDK wants a word.
     if name == "openai":
-        # A server of one's own often wants no key; the SDK wants a word.
         return OpenAIProvider(api_key=settings.OPENAI_API_KEY or "none", base_url=settings.OPENAI_BASE_URL or None)
     if name == "anthropic":
         return AnthropicProvider(api_key=settings.ANTHROPIC_API_KEY, base_url=settings.ANTHROPIC_BASE_URL or None)
-    return OfflineProvider(embedder())
+    if name == OFFLINE.provider:
+        return OfflineProvider(embedder())
+    provider = settings.PROVIDERS[name]
+    client = AnthropicProvider if provider["kind"] == "anthropic" else OpenAIProvider
+    return client(api_key=provider["api_key"] or "none", base_url=provider["base_url"] or None, name=name)

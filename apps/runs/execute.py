@@ -1,135 +1,384 @@
-"""The only door to a model. Every call leaves one Run: written before the provider is asked, closed after.
+"""The only door to a model. Every call leaves one Run: written with its reservation before a provider is asked, closed
+and settled after.
 
     complete(request, feature=..., on_delta=...) -> Run     text, streamed or not, through the chain of models
     embed(texts, feature=...) -> numpy.ndarray              float32 [n, 384]
 
-What is expected of a provider becomes the run's status; `explain` says it to a person.
+The steps of a call, in their order: the guard reads the request, a route is chosen, a similar answer is looked for,
+the ledger reserves what the call can cost at most, the chain of models is asked, the guard reads the answer, the
+ledger settles. What is expected to go wrong becomes the run's status; `explain` says it to a person.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
-from django.utils import timezone
+from django.db import DatabaseError
+from pydantic import BaseModel
 
 from apps.prompts.models import PromptVersion
 from apps.tenants.context import require_tenant_id
-from apps.tenants.models import Tenant, User
+from apps.tenants.models import ApiKey, Tier, User
 from apps.tenants.threads import in_thread, surely
 
-from .chain import Chain, allowed_only, chain, embedder
+from . import alerts, answers, chain, configuration, guarding, ledger, route, structured
+from .admit import Call, admit, admit_embedding, bound_usd, pays, refuse_what_is_off
+from .answers import CacheQuery
+from .cascade import cascade
+from .circuits import circuits
+from .configuration import Configuration
+from .explain import INTERNAL, Fault, explain
 from .gateway import client
 from .gateway.errors import GatewayError
-from .gateway.pricing import cost_usd
-from .gateway.types import Deadlines, OnDelta, Reply, Request, Target, Usage
-from .models import ModelPrice, Run
+from .gateway.pricing import cost_usd, price_for
+from .gateway.types import Attempt, Deadlines, OnDelta, Reply, Request, Usage
+from .models import CachedAnswer, Policy, Run
+from .refusals import Objectionable, Refusal
+from .route import Route
+
+__all__ = ["CacheQuery", "Fault", "complete", "embed", "explain"]
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What went wrong, for a person: what it is, and what to do."""
-
-    code: str
-    message: str
-    action: str
+OnRestart = Callable[[], Awaitable[None]]
+RELAXED = 0.90  # how similar a question must be whose answer is given when no model answers
 
 
-class NoModelAllowed(GatewayError):
-    """The workspace allows none of the models that this installation has."""
+async def complete(request: Request, *, schema: type[BaseModel] | None = None, **call: Any) -> Run:
+    """Answer `request` with the first model of its route's chain that can, of those that the workspace allows.
 
-    code = "no_model_allowed"
-    show = True
-
-
-INTERNAL = Fault("internal", "Something broke on our side.", "Try again in a moment.")
-
-
-async def complete(
-    request: Request,
-    *,
-    feature: str,
-    user: User | None = None,
-    prompt_version: PromptVersion | None = None,
-    on_delta: OnDelta | None = None,
-    stop: asyncio.Event | None = None,
-    deadlines: Deadlines | None = None,
-) -> Run:
-    """Answer `request` with the first model of the chain that can, of those that the workspace allows.
+    feature: what asks, such as "chat"; switches and budgets go by it.
+    user, api_key: who asks; limits and budgets go by them.
+    prompt_version: whose words the request holds.
+    on_delta: hears each piece of the answer. on_restart: is told that what was heard doesn't count, because the
+        answer broke off and another model begins anew; without it the partial is kept.
+    stop: ends the call when it is set. deadlines: of each model, and of all together.
+    tier: forces one. model: and of that one, this model alone. cache: answers a question that was asked before, see
+        `CacheQuery`. on_run: is told of each run before it is written.
+    schema: a pydantic model which the answer must be; the object is `run.value`.
+    parent, purpose: of a call that is made for another one.
 
     Returns the closed run: OK, FAILED or REFUSED with `run.error`, or STOPPED when `stop` was set; `run.text` holds
     what was said in each case. If this coroutine is cancelled the run is closed as stopped, and the cancellation
     goes on.
     """
-    targets, run = await in_thread(begin, chain(), feature=feature, user=user, prompt_version=prompt_version)
-    began = time.monotonic()
-    said: list[str] = []
-    first_delta_ms: list[int] = []
+    if schema is None:
+        return await routed(request, **call)
+    told = {name: call.pop(name, None) for name in ("tier", "on_delta")}
+    return await structured.structured(partial(routed, **call), request, schema, **told)
+
+
+async def routed(request: Request, **call: Any) -> Run:
+    """One answer, or the two and a judgement that a cascade takes for it."""
+    known = await known_configuration()
+    is_free = call.get("tier") is None and call.get("purpose", Run.Purpose.ANSWER) == Run.Purpose.ANSWER
+    if is_free and known.policy.routing == Policy.Routing.CASCADE and not chain.is_quoting(known):
+        return await cascade(one_call, request, configuration=known, **call)
+    return await one_call(request, **call)
+
+
+async def one_call(
+    request: Request,
+    *,
+    feature: str,
+    user: User | None = None,
+    api_key: ApiKey | None = None,
+    prompt_version: PromptVersion | None = None,
+    on_delta: OnDelta | None = None,
+    on_restart: OnRestart | None = None,
+    stop: asyncio.Event | None = None,
+    deadlines: Deadlines | None = None,
+    tier: Tier | None = None,
+    cache: CacheQuery | None = None,
+    parent: Run | None = None,
+    purpose: Run.Purpose = Run.Purpose.ANSWER,
+    model: str = "",
+    on_run: Callable[[Run], None] | None = None,
+) -> Run:
+    run = Run(
+        tenant_id=require_tenant_id(),
+        feature=feature,
+        user=user,
+        api_key=api_key,
+        prompt_version=prompt_version,
+        parent=parent,
+        purpose=purpose,
+    )
+    if on_run:
+        on_run(run)
+    call = Call(request, run, tier=tier, model=model, cache=cache)
+    refusal: Refusal | None = None
+    chosen = Route(tier or Tier.STANDARD, "")
+    try:
+        known = await known_configuration()
+        refuse_what_is_off(call, known)
+        guarded = await guarding.before(request, configuration=known, ask=one_call, run=run)
+        call.request, call.flags = guarded.request, guarded.flags
+        chosen = await route.choose(
+            call.request, feature=feature, configuration=known, forced=tier, ask=one_call, run=run
+        )
+    except Refusal as error:
+        refusal = error
+        run.flags = list(error.flags) if isinstance(error, Objectionable) else []
+    await admitted(call, chosen, refusal)
+    if run.status == Run.Status.REFUSED:
+        return run
+    if call.cached:
+        return await give_again(call, on_delta)
+    return await answer(call, on_delta=on_delta, on_restart=on_restart, stop=stop, deadlines=deadlines or Deadlines())
+
+
+async def admitted(call: Call, chosen: Route, refusal: Refusal | None) -> None:
+    """Let the call in or refuse it. Whoever is cancelled meanwhile leaves no reservation behind."""
+    admitting = asyncio.ensure_future(in_thread(admit, call, chosen, refusal))
+    try:
+        await asyncio.shield(admitting)
+    except asyncio.CancelledError:
+        leaving = asyncio.ensure_future(let_go(call, admitting))
+        _leaving.add(leaving)
+        leaving.add_done_callback(_leaving.discard)
+        await asyncio.shield(leaving)
+        raise
+
+
+_leaving: set[asyncio.Future[None]] = set()  # so that they are not collected before they are done
+
+
+async def let_go(call: Call, admitting: asyncio.Future[None]) -> None:
+    """Close what is being admitted, once it is."""
+    await admitting
+    if call.run.status == Run.Status.RUNNING:
+        call.run.status = Run.Status.STOPPED
+        await in_thread(surely, settle, call)
+
+
+async def answer(
+    call: Call,
+    *,
+    on_delta: OnDelta | None,
+    on_restart: OnRestart | None,
+    stop: asyncio.Event | None,
+    deadlines: Deadlines,
+) -> Run:
+    """Ask the chain for an admitted call, and close its run whatever comes of it."""
+    run = call.run
 
     async def hear(text: str) -> None:
-        if not said:
-            first_delta_ms.append(elapsed_ms(began))
-        said.append(text)
+        if call.ttft_ms is None:
+            call.ttft_ms = elapsed_ms(call.began)
+        call.said.append(text)
         if on_delta:
             await on_delta(text)
 
-    closing: dict[str, Any] = {"status": Run.Status.FAILED, "error_code": INTERNAL.code}
+    async def begin_again() -> None:
+        call.said.clear()
+        await watch.begin_again()
+        if on_restart:
+            await on_restart()
+
+    async def may_go_on(index: int, attempts: tuple[Attempt, ...]) -> bool:
+        return await in_thread(has_room, call, index)
+
+    restarts = call.known.policy.on_break == Policy.OnBreak.RESTART and (on_restart or not on_delta)
+    watch = guarding.Watch(hear, call.request, run=run, configuration=call.known)
+    run.status, run.error_code = Run.Status.FAILED, INTERNAL.code
     try:
-        if not targets:
-            raise NoModelAllowed(Target(run.provider, run.model))
-        calling = client.complete(request, targets, on_delta=hear, deadlines=deadlines or Deadlines())
+        calling = client.complete(
+            call.request,
+            [chain.endpoint(choice) for choice in call.choices],
+            on_delta=watch,
+            on_restart=begin_again if restarts else None,
+            circuits=circuits(),
+            may_go_on=may_go_on,
+            deadlines=deadlines,
+            attempts=call.attempts,
+        )
         reply = await unless_stopped(calling, stop)
         if reply is None:
-            closing = stopped(request, said)
+            stopped(call)
         else:
-            closing = answered(reply)
-            said = [reply.text]
+            await watch.finish()
+            answered(call, reply)
     except GatewayError as error:
         log.warning("run %s: %s", run.id, error)
-        run.error = error
-        closing = failed(error, request, said)
-        if isinstance(error, NoModelAllowed):
-            closing["status"] = Run.Status.REFUSED
+        failed(call, error)
+        if call.scope and (restarts or not call.said) and await in_thread(answer_from_cache, call):
+            if call.said:
+                await begin_again()
+            if on_delta:
+                await on_delta(run.text)
+    except Objectionable as objection:  # the guard's, about the answer
+        stopped(call)
+        run.status, run.error, run.error_code = Run.Status.REFUSED, objection, objection.code
+        run.flags = [*run.flags, *objection.flags]
     except asyncio.CancelledError:
-        closing = stopped(request, said)
-        raise
-    except Exception:  # ours, or the listener's
-        closing = {**closing, **tokens(heard_so_far(request, said))}
+        stopped(call)
         raise
     finally:
-        run.text = "".join(said)
-        closing.setdefault("ttft_ms", first_delta_ms[0] if first_delta_ms else None)
-        closing.setdefault("latency_ms", elapsed_ms(began))
-        await asyncio.shield(in_thread(surely, close, run, closing))
+        run.text = run.text or "".join(call.said)
+        run.ttft_ms, run.latency_ms = call.ttft_ms, elapsed_ms(call.began)
+        await asyncio.shield(in_thread(surely, settle, call))
     return run
 
 
+async def give_again(call: Call, on_delta: OnDelta | None) -> Run:
+    """Answer with what a similar question was answered before."""
+    run, found = call.run, call.cached
+    assert found is not None
+    take(run, found)
+    try:
+        if on_delta:
+            await on_delta(run.text)
+    finally:
+        run.latency_ms = run.ttft_ms = elapsed_ms(call.began)
+        await asyncio.shield(in_thread(surely, settle, call))
+    return run
+
+
+def take(run: Run, found: CachedAnswer) -> None:
+    """Make the run one of a cached answer, which costs nothing and saves what it cost then."""
+    run.status, run.error_code = Run.Status.OK, ""
+    run.text, run.context, run.cached_answer = found.answer, found.context, found
+    run.is_cached, run.cached_from_id, run.saved_usd = True, found.run_id, found.cost_usd  # type: ignore[attr-defined]
+
+
+def answer_from_cache(call: Call) -> bool:
+    """When no model answers: what a less similar question was answered while the workspace knew the same."""
+    assert call.cache is not None
+    found = answers.find(call.cache, scope=call.scope, configuration=call.known, threshold=RELAXED)
+    if found:
+        take(call.run, found)
+        call.run.error = None
+    return found is not None
+
+
+def has_room(call: Call, index: int) -> bool:
+    """Whether the reservation covers one more attempt beside those that have used tokens; it is raised if need be."""
+    run = call.run
+    spent_usd, used = spent(call)
+    needed_usd = spent_usd + bound_usd(call.request, call.choices[index], call.known)
+    needed = used.input_tokens + used.output_tokens + call.request.most_input_tokens() + call.request.max_output_tokens
+    more_usd, more = max(Decimal(0), needed_usd - run.reserved_usd), max(0, needed - run.reserved_tokens)
+    return not (more_usd or more) or ledger.extend(run, usd=more_usd, tokens=more)
+
+
+def spent(call: Call) -> tuple[Decimal, Usage]:
+    """What the attempts that have ended cost and used."""
+    usages = [attempt.usage for attempt in call.attempts if attempt.usage]
+    return sum((cost_of(call, attempt) for attempt in call.attempts), Decimal(0)), added(usages)
+
+
+def cost_of(call: Call, attempt: Attempt) -> Decimal:
+    """By the price of the model that was asked, for as many tokens as it read."""
+    if attempt.usage is None:
+        return Decimal(0)
+    return cost_usd(attempt.usage, price_for(call.prices[attempt.endpoint_index], attempt.usage))
+
+
+def added(usages: Sequence[Usage]) -> Usage:
+    """The tokens of several attempts, together."""
+    counts = {name: sum(getattr(usage, name) for usage in usages) for name in COUNTS}
+    return Usage(**counts, estimated=any(usage.estimated for usage in usages))
+
+
+COUNTS = (
+    *("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
+    "reasoning_tokens",
+)
+
+
+def answered(call: Call, reply: Reply) -> None:
+    run = call.run
+    run.status, run.error_code = Run.Status.OK, ""
+    run.text, run.finish_reason = reply.text, reply.finish_reason
+    run.provider_answered, run.model_answered = reply.target.provider, reply.model_answered
+    run.request_id = reply.request_id
+    run.flags = [*run.flags, *guarding.after(reply.text, call.request)]
+    pays(run, call.choices[reply.attempts[-1].endpoint_index])
+
+
+def failed(call: Call, error: GatewayError) -> None:
+    run = call.run
+    run.status, run.error, run.error_code, run.request_id = Run.Status.FAILED, error, error.code, error.request_id
+    if error.attempts:
+        pays(run, call.choices[error.attempts[-1].endpoint_index])
+
+
+def stopped(call: Call) -> None:
+    call.run.status, call.run.error_code = Run.Status.STOPPED, ""
+    if call.attempts:
+        pays(call.run, call.choices[call.attempts[-1].endpoint_index])
+
+
+def settle(call: Call) -> None:
+    """Close the run: what all its attempts used and cost, then the cache."""
+    run = call.run
+    run.cost_usd, used = spent(call)
+    run.input_tokens, run.output_tokens = used.input_tokens, used.output_tokens
+    run.cached_tokens, run.reasoning_tokens = used.cached_tokens, used.reasoning_tokens
+    run.cache_write_tokens = used.cache_write_tokens + used.cache_write_1h_tokens
+    run.is_estimated = used.estimated
+    run.attempts = [attempt_json(call, attempt) for attempt in call.attempts]
+    if run.cost_usd > run.reserved_usd:
+        log.error("run %s cost $%s, more than the $%s reserved as its bound", run.pk, run.cost_usd, run.reserved_usd)
+    alerts.send(ledger.close(run))
+    if call.scope and call.cache and not run.is_cached and run.status == Run.Status.OK:
+        try:
+            answers.store(call.cache, scope=call.scope, run=run, configuration=call.known)
+        except DatabaseError:
+            log.exception("the answer of run %s was not kept", run.pk)
+
+
+def attempt_json(call: Call, attempt: Attempt) -> dict[str, Any]:
+    said = {
+        "provider": attempt.target.provider,
+        "model": attempt.target.model,
+        "status": attempt.status,
+        "latency_ms": attempt.latency_ms,
+    }
+    if attempt.is_retry:
+        said["is_retry"] = True
+    if attempt.usage:
+        said |= {"input_tokens": attempt.usage.input_tokens, "output_tokens": attempt.usage.output_tokens}
+        said["cost_usd"] = f"{cost_of(call, attempt):f}"
+    return said
+
+
 def embed(texts: Sequence[str], *, feature: str, user: User | None = None) -> np.ndarray:
-    """Unit vectors of `texts`, float32 [len(texts), 384]. One run for the whole batch."""
-    model = embedder()
-    run = Run.objects.create(
-        kind=Run.Kind.EMBEDDING, feature=feature, user=user, provider="local", model=model.model, tier="embedding"
+    """Unit vectors of `texts`, float32 [len(texts), 384]. One run for the whole batch. Raises SwitchedOff."""
+    model = chain.embedder()
+    run = Run(
+        tenant_id=require_tenant_id(),
+        kind=Run.Kind.EMBEDDING,
+        feature=feature,
+        user=user,
+        provider="local",
+        model=model.model,
+        tier="embedding",
     )
+    admit_embedding(run)
+    if run.error:
+        raise run.error
     began = time.monotonic()
-    closing: dict[str, Any] = {"status": Run.Status.FAILED, "error_code": INTERNAL.code}
+    run.status, run.error_code, run.cost_usd = Run.Status.FAILED, INTERNAL.code, Decimal(0)
     try:
         embeddings = model.embed(texts)
-        closing = {"status": Run.Status.OK, "error_code": "", **tokens(embeddings.usage)}
+        run.status, run.error_code, run.input_tokens = Run.Status.OK, "", embeddings.usage.input_tokens
     finally:
-        close(run, {**closing, "latency_ms": elapsed_ms(began)})
+        run.latency_ms = elapsed_ms(began)
+        ledger.close(run)
     return embeddings.vectors
 
 
-def begin(everything: Chain, **fields: Any) -> tuple[Chain, Run]:
-    """The targets that the workspace allows now, and a run that is written before the first of them is asked."""
-    targets = allowed_only(everything, Tenant.objects.get(pk=require_tenant_id()).allowed_models)
-    first, model = (targets or everything)[0]
-    return targets, Run.objects.create(kind=Run.Kind.COMPLETION, provider=first.name, model=model, **fields)
+async def known_configuration() -> Configuration:
+    if known := configuration.kept():
+        return known
+    return await in_thread(configuration.current)
 
 
 async def unless_stopped(calling: Coroutine[Any, Any, Reply], stop: asyncio.Event | None) -> Reply | None:
@@ -146,104 +395,5 @@ async def unless_stopped(calling: Coroutine[Any, Any, Reply], stop: asyncio.Even
         await asyncio.gather(call, stopping, return_exceptions=True)
 
 
-def answered(reply: Reply) -> dict[str, Any]:
-    return {
-        "status": Run.Status.OK,
-        "error_code": "",
-        "provider_answered": reply.target.provider,
-        "model_answered": reply.model_answered,
-        "target": reply.target,
-        "request_id": reply.request_id,
-        "ttft_ms": reply.ttft_ms,
-        "latency_ms": reply.latency_ms,
-        "attempts": attempts(reply.attempts),
-        **tokens(reply.usage),
-    }
-
-
-def stopped(request: Request, said: list[str]) -> dict[str, Any]:
-    usage = Usage.estimate(request, "".join(said), pieces=len(said))
-    return {"status": Run.Status.STOPPED, "error_code": "", **tokens(usage)}
-
-
-def failed(error: GatewayError, request: Request, said: list[str]) -> dict[str, Any]:
-    usage = error.usage or heard_so_far(request, said)
-    return {
-        "status": Run.Status.FAILED,
-        "error_code": error.code,
-        "target": error.target,
-        "request_id": error.request_id,
-        "attempts": attempts(error.attempts),
-        **tokens(usage),
-    }
-
-
-def heard_so_far(request: Request, said: list[str]) -> Usage:
-    """What a broken call used: nothing until it has answered, then an estimate."""
-    return Usage.estimate(request, "".join(said), pieces=len(said)) if said else Usage(0, 0)
-
-
-def attempts(tried: Sequence[Any]) -> list[dict[str, Any]]:
-    return [
-        {"provider": a.target.provider, "model": a.target.model, "status": a.status, "latency_ms": a.latency_ms}
-        for a in tried
-    ]
-
-
-def tokens(usage: Usage) -> dict[str, Any]:
-    return {
-        "input_tokens": usage.input_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "cache_write_tokens": usage.cache_write_tokens + usage.cache_write_1h_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "is_estimated": usage.estimated,
-        "usage": usage,
-    }
-
-
-def close(run: Run, closing: dict[str, Any]) -> None:
-    """Write the run's end, and its cost by the price of the model that was reached last.
-
-    A model without a price leaves the cost unknown, not zero.
-    """
-    usage: Usage = closing.get("usage") or Usage(0, 0)
-    target: Target = closing.get("target") or Target(run.provider, run.model)
-    fields = {name: value for name, value in closing.items() if name not in ("usage", "target")}
-    for name, value in fields.items():
-        setattr(run, name, value)
-    run.finished_at = timezone.now()
-    price = ModelPrice.objects.of(target.provider, target.model, input_tokens=usage.input_tokens)
-    run.cost_usd = cost_usd(usage, price.price()) if price else None
-    run.save(update_fields=[*fields, "finished_at", "cost_usd"])
-
-
 def elapsed_ms(since: float) -> int:
     return round((time.monotonic() - since) * 1000)
-
-
-FAULTS = {
-    "rate_limited": ("The model's provider is limiting our requests.", "Wait a minute and ask again."),
-    "out_of_money": ("The provider account has run out of credit.", "Ask your administrator to top it up."),
-    "key_refused": ("The provider refused our key.", "Ask your administrator to check the provider's key."),
-    "too_long": ("The question and its passages are too long for the model.", "Ask a shorter question."),
-    "content_filtered": ("The provider declined to answer this.", "Rephrase the question."),
-    "model_not_found": ("The configured model does not exist.", "Ask your administrator to choose another model."),
-    "bad_request": ("The model refused the request as we sent it.", "Ask differently, or tell your administrator."),
-    "deadline_exceeded": ("The model took too long.", "Ask again; a shorter question is answered sooner."),
-    "truncated": ("The answer ended before it was complete.", "Ask again."),
-    "no_model_allowed": (
-        "This workspace allows none of the models that are configured now.",
-        "An owner or admin can allow others under Settings, Models.",
-    ),
-    "interrupted": ("The connection to the model broke while it was answering.", "Ask again."),
-}
-
-
-def explain(error: GatewayError | None) -> Fault:
-    """What a reader is told. Providers' own words stay in the log: they may hold what isn't the reader's."""
-    if error is None:
-        return INTERNAL
-    unavailable = ("The model is not available right now.", "Try again in a minute.")
-    message, action = FAULTS.get(error.code, unavailable)
-    return Fault(error.code, message, action)

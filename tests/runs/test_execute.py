@@ -10,7 +10,7 @@ import pytest
 from apps.runs import chain, execute
 from apps.runs.gateway.errors import GatewayError
 from apps.runs.gateway.types import Message, Request
-from apps.runs.models import ModelPrice, Run
+from apps.runs.models import ModelPrice, Run, Spend
 from apps.tenants.context import tenant_context
 from apps.tenants.threads import in_thread
 from tests.conftest import Cast
@@ -91,13 +91,18 @@ def expected_cost(stub: Stub) -> Decimal:
     return (total / 1_000_000).quantize(Decimal("0.000001"), rounding="ROUND_CEILING")
 
 
-async def test_a_model_without_a_price_is_unpriced_not_free(committed_cast: Cast, server: Stub, settings: Any) -> None:
+async def test_a_model_without_a_price_is_refused_and_not_asked(
+    committed_cast: Cast, server: Stub, settings: Any
+) -> None:
+    server.calls.clear()
     settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = KEY, server.base_url("openai")
     settings.OPENAI_MODEL = server.script("house-model", Say("Hi."), Finish())
 
     run = await complete(committed_cast)
 
-    assert (run.status, run.output_tokens, run.cost_usd) == ("ok", 7, None)
+    assert (run.status, run.error_code, run.cost_usd) == ("refused", "unpriced", 0)
+    assert (run.provider, run.model, list(server.calls)) == ("openai", "house-model", [])
+    assert "openai/house-model" in str(run.error)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +127,8 @@ async def test_a_failure_is_a_failed_run_with_its_code(
     assert (run.status, run.error_code, run.text) == ("failed", code, "")
     if isinstance(step, Refuse):
         assert (run.input_tokens, run.output_tokens, run.cost_usd) == (0, 0, Decimal(0))
-    else:  # Anthropic had counted the input before it broke off, and charges for it
-        assert run.input_tokens == (120 if stub.provider == "anthropic" else 0)
+    else:  # Anthropic had counted the input before it broke off, both times, and charges for it
+        assert run.input_tokens == (240 if stub.provider == "anthropic" else 0)
     fault = execute.explain(run.error)
     assert fault.message and fault.action
     assert KEY not in str(run.error) + repr(run.error) + caplog.text + str(fault)
@@ -149,7 +154,8 @@ async def test_a_failing_provider_falls_back_before_the_first_word(
 
     assert (run.status, run.provider, run.provider_answered) == ("ok", "openai", "anthropic")
     assert run.text == "Still here."
-    assert [(a["provider"], a["status"]) for a in run.attempts] == [("openai", "unavailable"), ("anthropic", "ok")]
+    tried = [("openai", "unavailable"), ("openai", "unavailable"), ("anthropic", "ok")]
+    assert [(a["provider"], a["status"]) for a in run.attempts] == tried
 
 
 async def test_stop_closes_the_provider_and_settles_the_partial(committed_cast: Cast, stub: Stub) -> None:
@@ -184,6 +190,25 @@ async def test_a_cancelled_call_is_closed_and_its_run_settled(committed_cast: Ca
 
     assert await asyncio.to_thread(stub.calls[0].was_hung_up.wait, 1)
     assert (run.status, run.output_tokens > 0) == ("stopped", True)
+
+
+async def test_a_call_cancelled_while_it_is_let_in_leaves_no_reservation(committed_cast: Cast, stub: Stub) -> None:
+    stub.script(stub.model, Say("Once"), Stall())
+
+    with tenant_context(committed_cast.acme):
+        task = asyncio.create_task(execute.complete(QUESTION, feature="chat"))
+        while not task.done():
+            await asyncio.sleep(0)
+            if await in_thread(Run.objects.exists) or len(asyncio.all_tasks()) > 2:
+                task.cancel()
+                break
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        runs = await in_thread(lambda: list(Run.objects.all()))
+        reserved = await in_thread(lambda: [spend.day_reserved_usd for spend in Spend.objects.all()])
+
+    assert {run.status for run in runs} <= {"stopped"}
+    assert set(reserved) <= {0}
 
 
 async def test_a_bug_of_ours_closes_the_run_too(committed_cast: Cast, stub: Stub) -> None:

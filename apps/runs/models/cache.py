@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from pgvector.django import VectorField
@@ -15,15 +14,15 @@ from .run import Run
 class CachedAnswer(TenantOwned):
     """An answer, and everything that must be the same for it to be given again to a similar question.
 
-    `scope` is a digest of that: feature, prompt version, tier, models, what the workspace knew. `terms` are the
-    question's numbers, negations and names, which must be the same too. `context` is the caller's: what the answer's
+    `scope` is a digest of what the answer depends on: feature, prompt version, tier, models, what the workspace knew.
+    `terms` is one of the question's own words that can change an answer. `context` is the caller's: what the answer's
     citations point at.
     """
 
     scope = models.CharField(max_length=64)
+    terms = models.CharField(max_length=64)
     question = models.TextField()
     embedding = VectorField(dimensions=384)
-    terms = ArrayField(models.CharField(max_length=200), default=list)
     answer = models.TextField()
     context = models.JSONField(default=dict)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_constraint=False)
@@ -33,8 +32,10 @@ class CachedAnswer(TenantOwned):
     expires_at = models.DateTimeField()
 
     class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "scope", "terms"], name="cached_answer_once")]
         indexes = [
-            models.Index(fields=["tenant", "scope"], name="cached_answer_scope"),
+            models.Index(fields=["tenant", "-created_at"], name="cached_answer_by_time"),
+            models.Index(fields=["tenant", "run"], name="cached_answer_by_run"),
             models.Index(fields=["expires_at"], name="cached_answer_expiry"),
         ]
 

@@ -57,4 +57,5 @@ class ModelPrice(models.Model):
             cache_read=self.cache_read_usd,
             cache_write=self.cache_write_usd,
             cache_write_1h=self.cache_write_1h_usd,
+            min_input_tokens=self.min_input_tokens,
         )

@@ -104,6 +104,8 @@ class Run(TenantOwned):
     error: Exception | None = None
     value: Any = None  # of a call with a schema: the validated object
     context: dict[str, Any] | None = None  # of a cached answer: what its first caller stored beside it
+    cached_answer: Any = None  # of one: the CachedAnswer that was given again
+    finish_reason: str = ""
 
     objects: ClassVar[Any] = TenantManager.from_queryset(RunQuerySet)()
 

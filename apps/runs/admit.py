@@ -1,0 +1,188 @@
+"""Letting a call in: which models it is for, what it can take at most, and the ledger's word on that.
+
+All of it is one visit to the database, and by what holds at that moment: a configuration that is out of date is read
+anew and the call planned again.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from apps.tenants.models import Tier
+
+from . import alerts, answers, chain, configuration, ledger, route
+from .answers import CacheQuery
+from .chain import Choice
+from .configuration import Configuration
+from .gateway.pricing import UnknownPrice, most_usd
+from .gateway.types import Attempt, Price, Request
+from .models import CachedAnswer, Run
+from .refusals import KeyClosed, NoModelAllowed, Refusal, SwitchedOff, Unpriced
+from .route import Route
+
+STALE_AT_MOST = 5  # times in a row; somebody would have to change settings within every millisecond
+CHANGING = "How models are called has changed again and again while a call was planned."
+# What differs between the usual call and the cheap one.
+PLANNED = ("tier", "route_reason", "provider", "model", "payer", "provider_key_id", "reserved_usd", "reserved_tokens")
+
+
+@dataclass(slots=True)
+class Call:
+    """One call under way, and what is known of it so far."""
+
+    request: Request
+    run: Run
+    tier: Tier | None = None
+    model: str = ""  # this one alone; the tier's others aren't asked
+    cache: CacheQuery | None = None
+    flags: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    known: Configuration = field(init=False)  # since it was admitted, as are its prices
+    prices: tuple[tuple[Price, ...], ...] = ()  # of each choice
+    cached: CachedAnswer | None = None
+    scope: str = ""
+    said: list[str] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)  # those that have ended
+    began: float = field(default_factory=time.monotonic)
+    ttft_ms: int | None = None
+
+
+def admit(call: Call, chosen: Route, refusal: Refusal | None) -> None:
+    """Write the call's run: running with its reservation, or refused. What it was planned by holds at that moment."""
+    known = configuration.current()
+    for _ in range(STALE_AT_MOST):
+        cheap: dict[str, Any] | None = None
+        refused = refusal
+        try:
+            if refused is None:
+                cheap = plan(call, chosen, known)
+        except Refusal as error:
+            refused = error
+        if refused is not None and not call.run.provider:
+            nominal(call.run, chosen, known)
+        try:
+            admission = ledger.begin(call.run, revision=known.revision, cheap=cheap, refusal=refused)
+        except ledger.Stale:
+            known = configuration.fresh()
+            continue
+        if admission.is_cheap:
+            call.choices = affordable(call, Tier.CHEAP, known)
+        call.known = known
+        call.prices = tuple(chain.prices(choice, known) for choice in call.choices)
+        alerts.send(admission.alerts)
+        return
+    raise RuntimeError(CHANGING)
+
+
+def plan(call: Call, chosen: Route, known: Configuration) -> dict[str, Any] | None:
+    """Fill in the run: which models, and what they can take at most. Returns what a soft budget may make of it instead.
+
+    Raises the Refusal of a call that no model may take.
+    """
+    run = call.run
+    refuse_what_is_off(call, known)
+    tier = known.at_most(chosen.tier)
+    call.choices = affordable(call, tier, known)
+    run.flags = list(call.flags)
+    reserve(call, tier, chosen.reason, call.choices, known)
+    if call.cache and run.purpose == Run.Purpose.ANSWER and known.policy.cache_is_on:
+        call.scope = answers.scope_of(call.cache, run=run, configuration=known, choices=call.choices)
+        call.cached = answers.find(call.cache, scope=call.scope, configuration=known)
+    if call.cached:
+        run.reserved_usd, run.reserved_tokens = Decimal(0), 0
+        return None
+    if tier == Tier.CHEAP or call.tier:
+        return None
+    try:
+        choices = affordable(call, Tier.CHEAP, known)
+    except Refusal:
+        return None
+    usual = {name: getattr(run, name) for name in PLANNED}
+    reserve(call, Tier.CHEAP, "a budget is nearly spent", choices, known)
+    cheap = {name: getattr(run, name) for name in PLANNED}
+    for name, value in usual.items():
+        setattr(run, name, value)
+    return cheap
+
+
+def reserve(call: Call, tier: Tier, reason: str, choices: Sequence[Choice], known: Configuration) -> None:
+    """Say in the run who is asked first, and what the dearest of them could cost."""
+    run, first = call.run, choices[0]
+    run.tier, run.route_reason = tier, reason[:200]
+    run.provider, run.model = first.target.provider, first.target.model
+    pays(run, first)
+    run.reserved_usd = max(bound_usd(call.request, choice, known) for choice in choices)
+    run.reserved_tokens = call.request.most_input_tokens() + call.request.max_output_tokens
+
+
+def pays(run: Run, choice: Choice) -> None:
+    run.payer = Run.Payer.TENANT if choice.account else Run.Payer.PLATFORM
+    run.provider_key_id = choice.account.pk if choice.account else None  # type: ignore[attr-defined]
+
+
+def bound_usd(request: Request, choice: Choice, known: Configuration) -> Decimal:
+    """What a call of this model can cost at most. Raises UnknownPrice."""
+    return most_usd(
+        chain.prices(choice, known),
+        input_tokens=request.most_input_tokens(),
+        output_tokens=request.max_output_tokens,
+    )
+
+
+def affordable(call: Call, tier: Tier, known: Configuration) -> tuple[Choice, ...]:
+    """The models that may be asked: of the tier or of the next one that has any, allowed, with room for the request as
+    far as that is known, and priced. Raises NoModelAllowed, TooLarge or Unpriced.
+    """
+    allowed = route.reach(call.request, tier, known)
+    allowed = tuple(choice for choice in allowed if not call.model or choice.target.model == call.model)
+    if not allowed:
+        raise NoModelAllowed
+    priced = []
+    for choice in allowed:
+        try:
+            bound_usd(call.request, choice, known)
+        except UnknownPrice:
+            continue
+        priced.append(choice)
+    if not priced:
+        raise Unpriced([str(choice.target) for choice in allowed])
+    return tuple(priced)
+
+
+def admit_embedding(run: Run) -> None:
+    """Write the run of an embedding, which the model of the house makes at no cost, or refuse it."""
+    known = configuration.current()
+    for _ in range(STALE_AT_MOST):
+        refusal = SwitchedOff() if is_off(run, known) else None
+        try:
+            ledger.begin(run, revision=known.revision, refusal=refusal)
+            return
+        except ledger.Stale:
+            known = configuration.fresh()
+    raise RuntimeError(CHANGING)
+
+
+def is_off(run: Run, known: Configuration) -> bool:
+    return not known.off.isdisjoint({"ai", run.feature})
+
+
+def refuse_what_is_off(call: Call, known: Configuration) -> None:
+    if is_off(call.run, known):
+        raise SwitchedOff
+    key = call.run.api_key
+    if key is not None and not ((now := known.api_keys.get(key.digest)) and now.is_open and now.tenant.is_active):
+        raise KeyClosed
+
+
+def nominal(run: Run, chosen: Route, known: Configuration) -> None:
+    """Who would have been asked, for the row of a call that is refused before that is settled."""
+    first = next(iter(chain.choices(known, chosen.tier)), None)
+    target = first.target if first else chain.configured()[0]
+    run.provider, run.model, run.tier, run.route_reason = (
+        target.provider,
+        target.model,
+        chosen.tier,
+        chosen.reason[:200],
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
@@ -130,6 +131,8 @@ def wipe() -> None:
                 connection.execute("DELETE FROM prompts_promptversion WHERE tenant_id IS NOT NULL")
             elif name not in KEPT:
                 connection.execute(f"DELETE FROM {table}")
+        # Without its triggers nobody would notice, and what was everybody's is kept in memory.
+        connection.execute("UPDATE tenants_policyrevision SET revision = revision + 1")
 
 
 TransactionTestCase._fixture_teardown = lambda self: wipe()
@@ -196,6 +199,14 @@ def signed_in(user: User) -> Client:
 def empty_cache() -> None:
     """Rate limits are counted in it, by address, and every test comes from the same one."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def closed_circuits() -> None:
+    """A provider that failed in one test is well in the next."""
+    with redis.Redis.from_url(django_settings.REDIS_URL) as server:
+        if names := list(server.scan_iter("*circuit:*", count=1_000)):
+            server.delete(*names)
 
 
 @pytest.fixture

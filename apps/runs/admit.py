@@ -32,11 +32,12 @@ PLANNED = ("tier", "route_reason", "provider", "model", "payer", "provider_key_i
 class Call:
     """One call under way, and what is known of it so far."""
 
-    request: Request
+    asked: Request
     run: Run
     tier: Tier | None = None
     model: str = ""  # this one alone; the tier's others aren't asked
     cache: CacheQuery | None = None
+    request: Request = field(init=False)  # what the guard left of it
     flags: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()
     known: Configuration = field(init=False)  # since it was admitted, as are its prices
@@ -48,32 +49,29 @@ class Call:
     began: float = field(default_factory=time.monotonic)
     ttft_ms: int | None = None
 
+    def __post_init__(self) -> None:
+        self.request = self.asked
 
-def admit(call: Call, chosen: Route, refusal: Refusal | None) -> None:
-    """Write the call's run: running with its reservation, or refused. What it was planned by holds at that moment."""
-    known = configuration.current()
-    for _ in range(STALE_AT_MOST):
-        cheap: dict[str, Any] | None = None
-        refused = refusal
-        try:
-            if refused is None:
-                cheap = plan(call, chosen, known)
-        except Refusal as error:
-            refused = error
-        if refused is not None and not call.run.provider:
-            nominal(call.run, chosen, known)
-        try:
-            admission = ledger.begin(call.run, revision=known.revision, cheap=cheap, refusal=refused)
-        except ledger.Stale:
-            known = configuration.fresh()
-            continue
-        if admission.is_cheap:
-            call.choices = affordable(call, Tier.CHEAP, known)
-        call.known = known
-        call.prices = tuple(chain.prices(choice, known) for choice in call.choices)
-        alerts.send(admission.alerts)
-        return
-    raise RuntimeError(CHANGING)
+
+def admit(call: Call, chosen: Route, refusal: Refusal | None, known: Configuration) -> None:
+    """Write the call's run: running with its reservation, or refused. Raises Stale, having written nothing, if what it
+    was planned by no longer holds."""
+    cheap: dict[str, Any] | None = None
+    try:
+        if refusal is None:
+            cheap = plan(call, chosen, known)
+    except Refusal as error:
+        refusal = error
+    if refusal is not None and not call.run.provider:
+        nominal(call.run, chosen, known)
+    admission = ledger.begin(call.run, revision=known.revision, cheap=cheap, refusal=refusal)
+    if admission.is_cheap:
+        call.choices = affordable(call, Tier.CHEAP, known)
+    call.known = known
+    call.prices = tuple(chain.prices(choice, known) for choice in call.choices)
+    if chosen.classified:
+        Run.objects.filter(pk=chosen.classified.pk).update(parent=call.run)
+    alerts.send(admission.alerts)
 
 
 def plan(call: Call, chosen: Route, known: Configuration) -> dict[str, Any] | None:
@@ -93,7 +91,7 @@ def plan(call: Call, chosen: Route, known: Configuration) -> dict[str, Any] | No
     if call.cached:
         run.reserved_usd, run.reserved_tokens = Decimal(0), 0
         return None
-    if tier == Tier.CHEAP or call.tier:
+    if tier == Tier.CHEAP:
         return None
     try:
         choices = affordable(call, Tier.CHEAP, known)

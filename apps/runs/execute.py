@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -27,7 +28,7 @@ from apps.tenants.models import ApiKey, Tier, User
 from apps.tenants.threads import in_thread, surely
 
 from . import alerts, answers, chain, configuration, guarding, ledger, route, structured
-from .admit import Call, admit, admit_embedding, bound_usd, pays, refuse_what_is_off
+from .admit import CHANGING, STALE_AT_MOST, Call, admit, admit_embedding, bound_usd, pays, refuse_what_is_off
 from .answers import CacheQuery
 from .cascade import cascade
 from .circuits import circuits
@@ -112,20 +113,16 @@ async def one_call(
     if on_run:
         on_run(run)
     call = Call(request, run, tier=tier, model=model, cache=cache)
-    refusal: Refusal | None = None
-    chosen = Route(tier or Tier.STANDARD, "")
-    try:
-        known = await known_configuration()
-        refuse_what_is_off(call, known)
-        guarded = await guarding.before(request, configuration=known, ask=one_call, run=run)
-        call.request, call.flags = guarded.request, guarded.flags
-        chosen = await route.choose(
-            call.request, feature=feature, configuration=known, forced=tier, ask=one_call, run=run
-        )
-    except Refusal as error:
-        refusal = error
-        run.flags = list(error.flags) if isinstance(error, Objectionable) else []
-    await admitted(call, chosen, refusal)
+    known = await known_configuration()
+    for _ in range(STALE_AT_MOST):
+        chosen, refusal = await considered(call, known, forced=tier)
+        try:
+            await admitted(call, chosen, refusal, known)
+            break
+        except ledger.Stale:
+            known = await in_thread(configuration.fresh)
+    else:
+        raise RuntimeError(CHANGING)
     if run.status == Run.Status.REFUSED:
         return run
     if call.cached:
@@ -133,9 +130,23 @@ async def one_call(
     return await answer(call, on_delta=on_delta, on_restart=on_restart, stop=stop, deadlines=deadlines or Deadlines())
 
 
-async def admitted(call: Call, chosen: Route, refusal: Refusal | None) -> None:
+async def considered(call: Call, known: Configuration, *, forced: Tier | None) -> tuple[Route, Refusal | None]:
+    """What the guard leaves of the request, which is then the call's, and the way it takes; or why it takes none."""
+    run = call.run
+    try:
+        refuse_what_is_off(call, known)
+        guarded = await guarding.before(call.asked, configuration=known, ask=one_call, run=run)
+        call.request, call.flags = guarded.request, guarded.flags
+        asking = {"feature": run.feature, "configuration": known, "forced": forced, "ask": one_call, "run": run}
+        return await route.choose(call.request, **asking), None
+    except Refusal as refusal:
+        run.flags = list(refusal.flags) if isinstance(refusal, Objectionable) else []
+        return Route(forced or Tier.STANDARD, ""), refusal
+
+
+async def admitted(call: Call, chosen: Route, refusal: Refusal | None, known: Configuration) -> None:
     """Let the call in or refuse it. Whoever is cancelled meanwhile leaves no reservation behind."""
-    admitting = asyncio.ensure_future(in_thread(admit, call, chosen, refusal))
+    admitting = asyncio.ensure_future(in_thread(admit, call, chosen, refusal, known))
     try:
         await asyncio.shield(admitting)
     except asyncio.CancelledError:
@@ -151,7 +162,8 @@ _leaving: set[asyncio.Future[None]] = set()  # so that they are not collected be
 
 async def let_go(call: Call, admitting: asyncio.Future[None]) -> None:
     """Close what is being admitted, once it is."""
-    await admitting
+    with suppress(ledger.Stale):
+        await admitting
     if call.run.status == Run.Status.RUNNING:
         call.run.status = Run.Status.STOPPED
         await in_thread(surely, settle, call)

@@ -106,7 +106,7 @@ async def test_a_circuit_that_opens_meanwhile_is_not_asked_again(stub, openai):
 
 
 async def test_too_small_a_context_is_not_asked(stub, chain):
-    long = replace(QUESTION, messages=(Message("user", "word " * 200),))
+    long = replace(QUESTION, messages=(Message("user", "word " * 800),))
 
     reply = await client.complete(long, chain)
 

@@ -15,6 +15,7 @@ from typing import Any
 from .breaker import Circuits, Permit, Verdict
 from .errors import Breaker, CircuitOpen, DeadlineExceeded, GatewayError, Interrupted, SchemaRefused, TooLong
 from .providers.schemas import in_words
+from .routing import context_needed
 from .types import Attempt, Deadlines, Endpoint, MayGoOn, OnDelta, OnRestart, Reply, Request, Usage
 
 VERDICTS: dict[Breaker, Verdict] = {"no": "nothing", "counts": "failed", "key": "key"}
@@ -194,10 +195,12 @@ class _Call:
             self.broken = None
 
     def fits(self, endpoint: Endpoint) -> bool:
-        """Whether the model has room for the request whatever its tokens are, and is not known to have too little."""
+        """Whether the model probably has room for the request, and is not known to have too little.
+
+        One that has too little after all says so, which costs nothing, and the next with more room is asked.
+        """
         room = endpoint.context_tokens
-        most = self.request.most_input_tokens() + self.request.max_output_tokens
-        return room is None or (room >= most and room > self.too_small)
+        return room is None or (room >= context_needed(self.request) and room > self.too_small)
 
     async def is_covered(self, index: int) -> bool:
         """Whether one more attempt may be made: always, until one has used tokens."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 # --- Characters that nobody sees.
 
-JOINED = "\u0600-\u1fff\u2190-\U000dffff"  # scripts and pictures in which joiners and selectors mean something
-FLAG_OF_A_REGION = "\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f"
-JOINER = f"(?<=[{JOINED}])[\u200c\u200d](?=[{JOINED}])"
-SELECTOR = "(?<=[#*0-9\u00a9-\ufdff\ufe10-\U000dffff])[\ufe00-\ufe0f]"
-VISIBLE = f"{FLAG_OF_A_REGION}|{JOINER}|{SELECTOR}"
+JOINED = re.compile("[\u0600-\u1fff\u2190-\ufdff\ufe10-\ufefe\uff00-\U000dffff]")  # scripts and pictures with joiners
+PICTURED = re.compile("[#*0-9\u00a9-\ufdff\ufe10-\U000dffff]")  # what a selector may follow
+SELECTED_OR_JOINED = re.compile("[\ufe00-\ufe0f]?[\u200c\u200d]?")
+REGION = re.compile("[\U000e0030-\U000e007a]{1,6}\U000e007f")
+BLACK_FLAG = "\U0001f3f4"  # which a region makes that of England
 INVISIBLE = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufff9-\ufffb"  # blanks and fillers
@@ -25,7 +25,7 @@ INVISIBLE = (
     "\U000e0000-\U000e007f"  # a whole invisible ASCII
     "\ud800-\udfff"  # halves of characters
 )
-UNSEEN = re.compile(f"({VISIBLE})|([{INVISIBLE}]+)")
+UNSEEN = re.compile(f"[{INVISIBLE}]+")
 TAGS = {code: code - 0xE0000 for code in range(0xE0020, 0xE007F)}
 OVERRIDES = frozenset("\u202d\u202e")
 FEW = 4  # stray ones come along when a page or a PDF is copied
@@ -50,17 +50,31 @@ def clean(text: str) -> Cleaned:
     runs: list[str] = []
 
     def drop(match: re.Match[str]) -> str:
-        if match[1]:
-            return match[1]
-        runs.append(match[2])
+        run, before, after = match[0], text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
+        if is_needed(run, before, after):
+            return run
+        runs.append(run)
         return ""
 
     cleaned = UNSEEN.sub(drop, text)
+    if not runs:
+        return Cleaned(cleaned, "", False)
     dropped = "".join(runs)
     hidden = "".join(character for character in dropped.translate(TAGS) if " " <= character <= "~")
     longest = max(map(len, runs), default=0)
     carries = len(hidden) > 1 or longest > FEW or len(dropped) > MANY or not OVERRIDES.isdisjoint(dropped)
     return Cleaned(cleaned, hidden, carries)
+
+
+def is_needed(run: str, before: str, after: str) -> bool:
+    """Whether what isn't seen belongs to what is: to an emoji of several, or between letters that need it."""
+    if before == BLACK_FLAG:
+        return REGION.fullmatch(run) is not None
+    if len(run) > 2 or not SELECTED_OR_JOINED.fullmatch(run):
+        return False
+    joins = run[-1] in "\u200c\u200d"
+    base = PICTURED if len(run) == 2 or not joins else JOINED
+    return base.fullmatch(before) is not None and (not joins or JOINED.fullmatch(after) is not None)
 
 
 # --- Data between markers.

@@ -160,7 +160,8 @@ WORD = re.compile(r"\w+")
 APOSTROPHES = re.compile("['’\u0300-\u036f]+")  # and accents that are characters of their own
 TO_SPACES = {code: " " for code in range(128) if not chr(code).isalnum()}
 LONGEST_WORD = 40
-SPACED_OUT = re.compile(r"(?<!\w)(?:\w[ .\-_*]){3,40}\w(?!\w)")  # i g n o r e
+LONGEST_TOKEN = 250  # an address, say
+SPELT = re.compile(r"(?<!\w)(?:\w[ .\-_*]){3,40}\w(?!\w)")  # i g n o r e
 LOOKALIKES = str.maketrans("аеорсухіјѕԁɡ013457@$", "aeopcyxijsdgoieastas")
 MARKUP = re.compile(r"<\|[\w-]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?system>", re.IGNORECASE)
 HEADING = re.compile(
@@ -187,12 +188,30 @@ def kinds_of(word: str) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+@lru_cache(maxsize=16_384)
+def kinds_in(token: str) -> frozenset[str]:
+    return frozenset(kind for word in words_of(token) for kind in kinds_of(word))
+
+
+def kinds_anywhere(text: str) -> set[str]:
+    """Every kind of word that the text may have: most lack one for each sign, and need no closer look."""
+    tokens = text.split()
+    if has_spelt(tokens) or max(map(len, tokens), default=0) > LONGEST_TOKEN:  # what is long isn't kept in memory
+        return set(VOCABULARY)
+    return set().union(*map(kinds_in, set(tokens)))
+
+
 def words_of(text: str) -> list[str]:
     words = split(text)
+    if has_spelt(words):
+        words = split(SPELT.sub(lambda match: "".join(split(match[0])), text))
+    return [word for word in words if len(word) <= LONGEST_WORD]
+
+
+def has_spelt(words: list[str]) -> bool:
+    """Whether four single letters stand in a row."""
     letters = [index for index, word in enumerate(words) if len(word) == 1]
-    if any(fourth - first == 3 for first, fourth in zip(letters, letters[3:], strict=False)):
-        words = split(SPACED_OUT.sub(lambda match: "".join(split(match[0])), text))
-    return words
+    return any(fourth - first == 3 for first, fourth in zip(letters, letters[3:], strict=False))
 
 
 def split(text: str) -> list[str]:
@@ -224,12 +243,14 @@ def signs_in(text: str, *, is_passage: bool = False) -> Signs:
     """The signs of injection in a question, or in a passage of somebody's document."""
     signs, steps = IN_PASSAGES if is_passage else IN_QUESTIONS
     found: dict[str, float] = {}
+    present = kinds_anywhere(text)
+    possible = {index for index, sign in enumerate(signs) if present.issuperset(sign.kinds)}
     seen_at: dict[tuple[int, int], int] = {}  # where each step was last taken
-    for index, word in enumerate(words_of(text)):
-        if len(word) > LONGEST_WORD:
-            continue
+    for index, word in enumerate(words_of(text) if possible else ()):
         for kind in kinds_of(word):
             for sign, position, within, is_last in steps[kind]:
+                if sign not in possible:
+                    continue
                 if position:
                     before = seen_at.get((sign, position - 1))
                     if before is None or not 0 < index - before <= within:

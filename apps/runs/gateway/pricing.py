@@ -1,11 +1,11 @@
 """What a call costs. Pure arithmetic on prices that the caller looked up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Decimal
 
 from .types import Price, Usage
 
-__all__ = ["Price", "UnknownPrice", "cost_usd", "most_usd"]
+__all__ = ["Price", "UnknownPrice", "cost_usd", "most_usd", "price_for"]
 
 MILLION = Decimal(1_000_000)
 MICRO_DOLLAR = Decimal("0.000001")
@@ -54,6 +54,7 @@ def most_usd(prices: Iterable[Price], *, input_tokens: int, output_tokens: int) 
     worst = [
         input_tokens * dearest_input(price) + (output_tokens * known(price.output, "output") if output_tokens else 0)
         for price in prices
+        if price.min_input_tokens <= input_tokens
     ]
     if not worst:
         raise UnknownPrice("any")
@@ -69,6 +70,15 @@ def known(price: Decimal | None, kind: str) -> Decimal:
     if price is None:
         raise UnknownPrice(kind)
     return price
+
+
+def price_for(prices: Sequence[Price], usage: Usage) -> Price:
+    """The price of a call that used so much: of those that hold from fewer input tokens, the one of the most."""
+    return max(
+        (price for price in prices if price.min_input_tokens <= usage.input_tokens),
+        key=lambda price: price.min_input_tokens,
+        default=prices[0],
+    )
 
 
 def first_known(*prices: Decimal | None) -> Decimal | None:

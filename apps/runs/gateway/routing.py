@@ -160,6 +160,11 @@ def size_of(facts: Facts) -> str:
     return f"short question after {facts.turns} messages" if facts.turns else "short question"
 
 
+def named(tier: str) -> TierName:
+    """A tier that somebody else has a type of their own for."""
+    return TIERS[TIERS.index(tier)]
+
+
 def capped(tier: TierName, reason: str, highest: TierName) -> Decision:
     if TIERS.index(tier) <= TIERS.index(highest):
         return Decision(tier, reason)

@@ -205,10 +205,11 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens; None where the model has no such price."""
+    """US dollars per million tokens, None where the model has no such price; of requests that are at least so long."""
 
     input: Decimal | None
     output: Decimal | None
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
     cache_write_1h: Decimal | None = None
+    min_input_tokens: int = 0

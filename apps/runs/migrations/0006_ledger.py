@@ -109,7 +109,7 @@ BEGIN
     at := runs_take_turn(run.tenant_id);
     run.created_at := at;
 
-    IF refused IS NULL AND run.purpose = 'answer' AND run.kind = 'completion'
+    IF refused IS NULL AND run.purpose = 'answer' AND run.kind = 'completion' AND run.parent_id IS NULL
         AND workspace.requests_per_minute IS NOT NULL AND coalesce(run.user_id, run.api_key_id) IS NOT NULL
     THEN
         IF workspace.requests_per_minute = 0 THEN
@@ -118,13 +118,13 @@ BEGIN
             SELECT before.created_at + interval '1 minute' INTO again_at FROM runs_run AS before
             WHERE before.tenant_id = run.tenant_id AND before.user_id = run.user_id
                 AND before.created_at > at - interval '1 minute' AND before.status <> 'refused'
-                AND before.purpose = 'answer' AND before.kind = 'completion'
+                AND before.purpose = 'answer' AND before.kind = 'completion' AND before.parent_id IS NULL
             ORDER BY before.created_at DESC OFFSET workspace.requests_per_minute - 1 LIMIT 1;
         ELSE
             SELECT before.created_at + interval '1 minute' INTO again_at FROM runs_run AS before
             WHERE before.tenant_id = run.tenant_id AND before.api_key_id = run.api_key_id
                 AND before.created_at > at - interval '1 minute' AND before.status <> 'refused'
-                AND before.purpose = 'answer' AND before.kind = 'completion'
+                AND before.purpose = 'answer' AND before.kind = 'completion' AND before.parent_id IS NULL
             ORDER BY before.created_at DESC OFFSET workspace.requests_per_minute - 1 LIMIT 1;
         END IF;
         IF again_at IS NOT NULL THEN

@@ -70,7 +70,9 @@ def admit(call: Call, chosen: Route, refusal: Refusal | None, known: Configurati
     call.known = known
     call.prices = tuple(chain.prices(choice, known) for choice in call.choices)
     if chosen.classified:
-        Run.objects.filter(pk=chosen.classified.pk).update(parent=call.run)
+        call.run.made_before += (chosen.classified.pk,)
+    if call.run.made_before:
+        Run.objects.filter(pk__in=call.run.made_before).update(parent=call.run)
     alerts.send(admission.alerts)
 
 
@@ -149,8 +151,8 @@ def affordable(call: Call, tier: Tier, known: Configuration) -> tuple[Choice, ..
     return tuple(priced)
 
 
-def admit_embedding(run: Run) -> None:
-    """Write the run of an embedding, which the model of the house makes at no cost, or refuse it."""
+def admit_free(run: Run) -> None:
+    """Write the run of a call that costs nothing, such as an embedding made in the house, or refuse it."""
     known = configuration.current()
     for _ in range(STALE_AT_MOST):
         refusal = SwitchedOff() if is_off(run, known) else None

@@ -28,7 +28,7 @@ from apps.tenants.models import ApiKey, Tier, User
 from apps.tenants.threads import in_thread, surely
 
 from . import alerts, answers, chain, configuration, guarding, ledger, route, structured
-from .admit import CHANGING, STALE_AT_MOST, Call, admit, admit_embedding, bound_usd, pays, refuse_what_is_off
+from .admit import CHANGING, STALE_AT_MOST, Call, admit, admit_free, bound_usd, pays, refuse_what_is_off
 from .answers import CacheQuery
 from .cascade import cascade
 from .circuits import circuits
@@ -373,7 +373,7 @@ def embed(texts: Sequence[str], *, feature: str, user: User | None = None) -> np
         model=model.model,
         tier="embedding",
     )
-    admit_embedding(run)
+    admit_free(run)
     if run.error:
         raise run.error
     began = time.monotonic()

@@ -1,22 +1,41 @@
-"""Runs whose process died before it could close them."""
+"""What a process that died left behind: runs that nobody closed, and alerts that nobody mailed."""
 
 from datetime import timedelta
 
 from django.utils import timezone
 
+from apps.tenants.context import tenant_id_context
 from apps.tenants.platform import require_platform
 
-from .models import Run
+from . import alerts, ledger
+from .models import Alert, Run
 
 # Longer than any call may take: twice the total deadline, and some.
 AFTER = timedelta(minutes=10)
 
 
 def close_lost(after: timedelta = AFTER) -> int:
-    """Close every tenant's runs that can't be under way any more; returns how many. What they cost stays unknown.
+    """Close every tenant's runs that can't be under way any more, at all that they had reserved; returns how many.
 
     after: the least age; none where nothing else is running.
+    A run that ends after all corrects that: the ledger takes its real cost then.
     """
-    now = timezone.now()
-    lost = Run.unscoped.using(require_platform()).filter(status=Run.Status.RUNNING, created_at__lte=now - after)
-    return lost.update(status=Run.Status.LOST, error_code="lost", finished_at=now)
+    lost = Run.unscoped.using(require_platform()).filter(
+        status=Run.Status.RUNNING, created_at__lte=timezone.now() - after
+    )
+    closed = 0
+    for tenant_id, run_id in lost.order_by("created_at").values_list("tenant_id", "id"):
+        with tenant_id_context(tenant_id):
+            was_open, given = ledger.close_lost(tenant_id, run_id)
+            alerts.send(given)
+        closed += was_open
+    return closed
+
+
+def queue_unsent(after: timedelta = AFTER) -> int:
+    """Have every tenant's alerts mailed that are older than that and still unsent; returns of how many tenants."""
+    unsent = Alert.unscoped.using(require_platform()).filter(sent_at=None, created_at__lte=timezone.now() - after)
+    tenants = set(unsent.values_list("tenant_id", flat=True))
+    for tenant_id in tenants:
+        alerts.queue(tenant_id)
+    return len(tenants)

@@ -4,11 +4,14 @@ The lock       context (who is acting), backend/ (tells the database), owned (a 
                for policies), checks (what must be true before serving), threads, platform (operators see every tenant)
 The door       hosts (which names are ours), middleware and sockets (find the workspace, let members in), http (what a
                request carries), second_factor, permissions (what a role may do), doors (shuts open sockets),
+               api_access and api_keys (let programs in),
                context_processors
 People         signup, forms, accounts and account_views, authenticators, sessions, session_store; members, invitations,
                member_views
 A workspace    models, change and settings_views, domains, suspend, audit and deeds (the log, and how it reads),
                audit_views; exporting and archive, leaving, traces, tasks, leaving_views
+Models of AI   flags and flag_views (switches); provider_keys, vault/ (what is encrypted, and with what) and outbound/
+               (calls to addresses that a workspace named)
 A house of     silo and move (promote, demote), migrate (which schemas, and as whom)
 its own
 Sitemaps       views (the hub's), workspace_urls (a workspace's), workspace_admin and admin, apps

@@ -1,5 +1,6 @@
 """Every model call leaves one Run: who asked, what it said to which model, what it took and what it cost."""
 
+import uuid
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
@@ -104,6 +105,7 @@ class Run(TenantOwned):
     error: Exception | None = None
     value: Any = None  # of a call with a schema: the validated object
     context: dict[str, Any] | None = None  # of a cached answer: what its first caller stored beside it
+    made_before: tuple[uuid.UUID, ...] = ()  # runs that were made for this one before it was written
     cached_answer: Any = None  # of one: the CachedAnswer that was given again
     finish_reason: str = ""
 

@@ -22,7 +22,10 @@ def model_name() -> str:
 def embed_passages(
     passages: Sequence[Passage], *, user: User | None, on_progress: Callable[[int], None] = lambda _: None
 ) -> np.ndarray:
-    """Unit vectors of passages and headings, float32 [n, 384]. Reports after each batch how many are done."""
+    """Unit vectors of passages and headings, float32 [n, 384]. Reports after each batch how many are done.
+
+    Raises SwitchedOff.
+    """
     batches = []
     for start in range(0, len(passages), BATCH):
         texts = [embedding_text(passage.heading, passage.text) for passage in passages[start : start + BATCH]]
@@ -32,5 +35,5 @@ def embed_passages(
 
 
 def embed_query(query: str, *, user: User | None) -> np.ndarray:
-    """The question's unit vector, float32 [384]."""
+    """The question's unit vector, float32 [384]. Raises SwitchedOff."""
     return execute.embed([query], feature="search", user=user)[0]

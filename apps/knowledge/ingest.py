@@ -16,6 +16,8 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from apps.runs.refusals import SwitchedOff
+
 from .chunk import Passage, chunk
 from .embed import embed_passages, model_name
 from .models import FINISHED, Chunk, Document
@@ -51,6 +53,8 @@ def ingest(document_id: UUID) -> None:
         run(mine)
     except Superseded:
         log.info("document %s: attempt %s was superseded", document_id, attempt)
+    except SwitchedOff:
+        wait(mine)
     except ParseError as error:
         fail(mine, error.code, error.message, error.action)
     except (OperationalError, InterfaceError):
@@ -123,6 +127,11 @@ def put_in_place(
         error_message="",
         error_action="",
     )
+
+
+def wait(mine: QuerySet[Document]) -> None:
+    """Back to the queue's state: it is queued again when indexing is switched on."""
+    mine.update(status=Document.Status.QUEUED, progress_percent=0, attempt=None, progressed_at=Now())
 
 
 def fail(mine: QuerySet[Document], code: str, message: str, action: str) -> None:

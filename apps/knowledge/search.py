@@ -9,8 +9,10 @@ from uuid import UUID
 
 import numpy as np
 from django.db import connection
+from django.db.models import QuerySet
 from pgvector import Vector
 
+from apps.runs.refusals import SwitchedOff
 from apps.tenants.context import require_tenant_id
 from apps.tenants.models import User
 
@@ -59,6 +61,8 @@ FROM lexical JOIN knowledge_chunk USING (id)
 WHERE tenant_id = %(tenant)s AND id NOT IN (SELECT id FROM dense)
 """
 
+BY_WORDS = "SELECT chunk_id, 0, rank FROM knowledge_lexical_search(%s, %s)"
+
 
 @dataclass(slots=True)
 class Hit:
@@ -89,30 +93,51 @@ class Candidate:
     rank: float
 
 
-def search(query: str, *, limit: int = 8, user: User | None = None) -> list[Hit]:
-    """The active tenant's passages that fit `query`, best first. Leaves a run for embedding the query."""
-    ranked = fuse(find(query, embed_query(query, user=user)))[:limit]
-    chunks = Chunk.objects.select_related("document").only(
-        *("heading", "page", "text", "start", "end", "document__title", "document__tenant_id")
-    )
-    found = chunks.in_bulk([candidate.chunk_id for _, candidate, _ in ranked])
+def search(query: str, *, limit: int = 8, user: User | None = None, vector: np.ndarray | None = None) -> list[Hit]:
+    """The active tenant's passages that fit `query`, best first.
+
+    vector: the query's, if the caller has it; else embedding it leaves a run. Where that is switched off, the passages
+        are those that share words with the query.
+    """
+    try:
+        candidates = find(query, embed_query(query, user=user) if vector is None else vector)
+    except SwitchedOff:
+        candidates = find_by_words(query)
+    ranked = fuse(candidates)[:limit]
+    found = chunks().in_bulk([candidate.chunk_id for _, candidate, _ in ranked])
     return [
-        Hit(
-            chunk_id=chunk.id,
-            document_id=chunk.document_id,
-            title=chunk.document.title,
-            heading=chunk.heading,
-            page=chunk.page,
-            text=chunk.text,
-            start=chunk.start,
-            end=chunk.end,
-            score=score,
-            dense_score=candidate.cosine,
-            lexical_score=lexical,
-        )
+        hit(chunk, score, candidate.cosine, lexical)
         for score, candidate, lexical in ranked
         if (chunk := found.get(candidate.chunk_id))  # gone if its document was deleted between the two queries
     ]
+
+
+def passages(chunk_ids: Sequence[UUID]) -> list[Hit | None]:
+    """The active tenant's passages by their ids, in that order, ranked by nothing; None for one that is gone."""
+    found = chunks().in_bulk(list(chunk_ids))
+    return [hit(found[chunk_id]) if chunk_id in found else None for chunk_id in chunk_ids]
+
+
+def chunks() -> QuerySet[Chunk]:
+    return Chunk.objects.select_related("document").only(
+        *("heading", "page", "text", "start", "end", "document__title", "document__tenant_id")
+    )
+
+
+def hit(chunk: Chunk, score: float = 0, dense: float = 0, lexical: float = 0) -> Hit:
+    return Hit(
+        chunk_id=chunk.id,
+        document_id=chunk.document_id,
+        title=chunk.document.title,
+        heading=chunk.heading,
+        page=chunk.page,
+        text=chunk.text,
+        start=chunk.start,
+        end=chunk.end,
+        score=score,
+        dense_score=dense,
+        lexical_score=lexical,
+    )
 
 
 def find(query: str, vector: np.ndarray) -> list[Candidate]:
@@ -130,6 +155,13 @@ def find(query: str, vector: np.ndarray) -> list[Candidate]:
             },
         )
         cursor.nextset()
+        return [Candidate(*row) for row in cursor.fetchall()]
+
+
+def find_by_words(query: str) -> list[Candidate]:
+    """What lexical search alone finds; nobody has asked for cosines."""
+    with connection.cursor() as cursor:
+        cursor.execute(BY_WORDS, [query, CANDIDATES])
         return [Candidate(*row) for row in cursor.fetchall()]
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from apps.tenants.context import tenant_id_context
+from apps.tenants.context import current_tenant_id, tenant_id_context
 from apps.tenants.migrate import silo_ids
 from apps.tenants.models import Tenant
 from apps.tenants.platform import require_platform
@@ -34,6 +34,14 @@ def queue_own_unfinished(**_: Any) -> None:
     """The active tenant's alone: it was suspended until now, and workers refused them."""
     for document_id, _tenant_id in keys(Document.objects.all()):
         ingest_document.delay(str(document_id))
+
+
+def queue_what_waited(**_: Any) -> None:
+    """Indexing is switched on again: for the active tenant, or without one for everybody."""
+    if current_tenant_id():
+        queue_own_unfinished()
+    else:
+        queue_unfinished()
 
 
 def keys(documents: QuerySet[Document]) -> list[tuple[Any, UUID]]:

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
 from .migrate import histories, silo_models, silos
+from .vault import VaultError, masters
+from .vault.local import LocalMaster
 
 WHO = """
 SELECT rolname, rolsuper, rolbypassrls,
@@ -80,15 +83,29 @@ def silos_are_migrated(databases: Sequence[str] | None = None, **kwargs: Any) ->
     ]
 
 
+@register(Tags.security)
+def master_keys_are_right(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuses a master key that can't be: a misspelt one, a missing library, a file that others may read, or one that
+    is gone while workspaces' keys are wrapped with it. Key services aren't asked."""
+    faults = []
+    for url in (settings.MASTER_KEY, *settings.MASTER_KEY_FALLBACKS):
+        try:
+            master = masters.master(url)
+            if isinstance(master, LocalMaster):
+                master.check(is_current=url == settings.MASTER_KEY, asks=bool(databases and "default" in databases))
+        except VaultError as error:
+            faults.append(str(error))
+    return [Error(fault, hint="See docs/gateway-keys.md.", id="tenants.E003") for fault in faults]
+
+
 def refuse_to_serve() -> None:
     """Ends this process with the checks' errors, if there are any. For web and worker, before they take work.
 
     One silo without a migration stops it for all: a release has not migrated to its end, and serving the rest would
     hide that.
     """
-    errors = [
-        error for check in (app_role_is_bound_by_rls, silos_are_migrated) for error in check(databases=["default"])
-    ]
+    checks = (app_role_is_bound_by_rls, silos_are_migrated, master_keys_are_right)
+    errors = [error for check in checks for error in check(databases=["default"])]
     connections["default"].close()
     connections["default"].close_pool()  # type: ignore[attr-defined]  # a pool doesn't survive the worker's fork
     if errors:

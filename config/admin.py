@@ -37,6 +37,11 @@ class PlatformSite(Site):
         if not (admin_class and admin_class.__module__.startswith("allauth.")):
             super().register(model_or_iterable, admin_class, **options)
 
+    def get_urls(self) -> list[Any]:
+        from apps.runs import circuit_admin
+
+        return [*circuit_admin.pages(self), *super().get_urls()]
+
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """There is one sign-in. Who is signed in and isn't staff has no business here."""
         if request.user.is_authenticated:

@@ -6,16 +6,18 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.exception import convert_exception_to_response
 from django.urls import path
 
 from apps.chat import reply
 from apps.chat.consumer import ChatConsumer
-from apps.tenants import doors
+from apps.tenants import api_access, doors
 from apps.tenants.checks import refuse_to_serve
 from apps.tenants.sockets import WorkspaceSocket
 from apps.tenants.threads import in_thread
@@ -23,6 +25,19 @@ from config.logs import HideSecrets
 
 logging.getLogger("uvicorn.access").addFilter(HideSecrets())
 websocket_urls = [path("ws/chat/", ChatConsumer.as_asgi())]
+
+
+class Handler(ASGIHandler):
+    """Django's, which asks first whether a program calls a workspace's API: the middleware is for pages."""
+
+    asked: Any = staticmethod(convert_exception_to_response(api_access.serve))
+
+    async def get_response_async(self, request: Any) -> Any:
+        response = await self.asked(request)
+        if response is None:
+            return await super().get_response_async(request)
+        response._resource_closers.append(request.close)
+        return response
 
 
 async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -44,5 +59,5 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": WorkspaceSocket(URLRouter(websocket_urls)), "lifespan": lifespan}
+    {"http": Handler(), "websocket": WorkspaceSocket(URLRouter(websocket_urls)), "lifespan": lifespan}
 )

@@ -111,6 +111,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "apps.tenants.context_processors.workspace",
                 "apps.runs.context_processors.models",
+                "apps.runs.context_processors.budgets",
             ],
         },
     }
@@ -196,6 +197,7 @@ ACCOUNT_RATE_LIMITS = {  # of what is sent, not of pages that are looked at; `ke
     "change_password": "5/m/user",
     "manage_email": "10/m/user",
     "confirm_email": "1/3m/key",
+    "api_key": "30/m/ip",  # keys that count nowhere
 }
 
 MFA_ADAPTER = "apps.tenants.authenticators.MFAAdapter"
@@ -273,8 +275,17 @@ OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-5-mini")
 ANTHROPIC_API_KEY = env.text("ANTHROPIC_API_KEY", "")
 ANTHROPIC_BASE_URL = env.url("ANTHROPIC_BASE_URL")
 ANTHROPIC_MODEL = env.text("ANTHROPIC_MODEL", "claude-haiku-4-5")
+PROVIDERS = env.providers("PROVIDERS")  # further ones, by name
 PASSAGES_PER_ANSWER = env.integer("PASSAGES_PER_ANSWER", 6, at_least=1)  # where a workspace says nothing else
 MAX_OUTPUT_TOKENS = env.integer("MAX_OUTPUT_TOKENS", 1200, at_least=16)
+
+# --- Keys that workspaces bring, and what they are sealed with: apps.tenants.vault
+
+MASTER_KEY_FILE = env.path("MASTER_KEY_FILE", STATE_DIR / "master.key")
+MASTER_KEY = env.text("MASTER_KEY", f"file://{MASTER_KEY_FILE}")
+MASTER_KEY_FALLBACKS = env.words("MASTER_KEY_FALLBACKS")
+# Names, as host or host:port, that a workspace's own server may have though they lead into our own network.
+PRIVATE_PROVIDER_HOSTS = [host.lower() for host in env.words("PRIVATE_PROVIDER_HOSTS")]
 
 # --- Language, time, logs
 
@@ -289,8 +300,10 @@ LOGGING = {
     "filters": {"secrets": {"()": "config.logs.HideSecrets"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
-    "loggers": {"httpx2": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx2", "httpcore2", "httpx")},
 }
+DEFAULT_EXCEPTION_REPORTER = "config.error_report.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_report.ReporterFilter"
 
 # --- The admin of the platform, and that of each workspace, in the pages' green
 
@@ -352,7 +365,12 @@ UNFOLD = {
                 "title": "Models",
                 "items": [
                     page_of_admin("Runs", "monitoring", "runs_run"),
+                    page_of_admin("Budgets", "savings", "runs_budget"),
                     page_of_admin("Prices", "sell", "runs_modelprice"),
+                    page_of_admin("Routes", "alt_route", "runs_modelroute"),
+                    page_of_admin("Policies", "tune", "runs_policy"),
+                    {"title": "Circuits", "icon": "electrical_services", "link": reverse_lazy("admin:circuits")},
+                    page_of_admin("Switches", "toggle_off", "tenants_flag"),
                     page_of_admin("Prompt versions", "article", "prompts_promptversion"),
                 ],
             },
@@ -381,6 +399,7 @@ UNFOLD_WORKSPACE = {
                 "items": [
                     page_of_admin("Documents", "description", "knowledge_document"),
                     page_of_admin("Runs", "monitoring", "runs_run"),
+                    page_of_admin("Budgets", "savings", "runs_budget"),
                 ],
             },
             {
@@ -388,6 +407,10 @@ UNFOLD_WORKSPACE = {
                 "items": [
                     page_of_admin("Prompts", "chat", "prompts_prompt"),
                     page_of_admin("Prompt versions", "article", "prompts_promptversion"),
+                    page_of_admin("Routes", "alt_route", "runs_modelroute"),
+                    page_of_admin("Policy", "tune", "runs_policy"),
+                    page_of_admin("Provider keys", "key", "tenants_providerkey"),
+                    page_of_admin("Switches", "toggle_off", "tenants_flag"),
                     page_of_admin("Domains", "language", "tenants_domain"),
                 ],
             },

@@ -4,10 +4,18 @@ from apps.knowledge.models import Document
 from apps.knowledge.workspace_admin import DocumentAdmin
 from apps.prompts.models import Prompt, PromptVersion
 from apps.prompts.workspace_admin import PromptAdmin, PromptVersionAdmin
-from apps.runs.models import Run
-from apps.runs.workspace_admin import RunAdmin
-from apps.tenants.models import AuditEvent, Domain, Invitation, Membership
-from apps.tenants.workspace_admin import AuditEventAdmin, DomainAdmin, InvitationAdmin, MembershipAdmin
+from apps.runs.budget_admin import BudgetAdmin
+from apps.runs.models import Budget, ModelRoute, Policy, Run
+from apps.runs.workspace_admin import PolicyAdmin, RouteAdmin, RunAdmin
+from apps.tenants.models import AuditEvent, Domain, Flag, Invitation, Membership, ProviderKey
+from apps.tenants.workspace_admin import (
+    AuditEventAdmin,
+    DomainAdmin,
+    FlagAdmin,
+    InvitationAdmin,
+    MembershipAdmin,
+    ProviderKeyAdmin,
+)
 
 from .admin import WorkspaceSite
 
@@ -16,7 +24,12 @@ site.register(Membership, MembershipAdmin)
 site.register(Invitation, InvitationAdmin)
 site.register(Domain, DomainAdmin)
 site.register(AuditEvent, AuditEventAdmin)
+site.register(Flag, FlagAdmin)
+site.register(ProviderKey, ProviderKeyAdmin)
 site.register(Document, DocumentAdmin)
 site.register(Run, RunAdmin)
+site.register(ModelRoute, RouteAdmin)
+site.register(Policy, PolicyAdmin)
+site.register(Budget, BudgetAdmin)
 site.register(Prompt, PromptAdmin)
 site.register(PromptVersion, PromptVersionAdmin)

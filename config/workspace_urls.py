@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from apps.runs.model_settings import model_settings
+from apps.runs.safety_settings import safety_settings
 from config.workspace_admin import site
 
 urlpatterns = [
@@ -11,6 +11,12 @@ urlpatterns = [
     path("runs/", include("apps.runs.urls")),
     path("usage/", include("apps.billing.urls")),
     path("", include("apps.tenants.workspace_urls")),
-    path("settings/models/", model_settings, name="model-settings"),
+    path("settings/models/", include("apps.runs.model_urls")),
+    path("settings/cache/", include("apps.runs.cache_urls")),
+    path("settings/budgets/", include("apps.runs.budget_urls")),
+    path("settings/provider-keys/", include("apps.runs.provider_key_urls")),
+    path("settings/api-keys/", include("apps.runs.api_key_urls")),
+    path("settings/safety/", safety_settings, name="safety-settings"),
+    path("api/", include("apps.runs.api_urls")),
     path("admin/", site.urls),
 ]

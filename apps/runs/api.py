@@ -177,7 +177,8 @@ class Stream(StreamingHttpResponse):
 
     def close(self) -> None:
         super().close()
-        self._loop.call_soon_threadsafe(self._task.cancel)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._task.cancel)
 
 
 def event(data: dict[str, Any]) -> str:

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -11,12 +13,15 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from django.utils.text import get_text_list
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from . import flags
+from .audit import record
 from .change import change as change_workspace
-from .context import tenant_context
+from .context import tenant_context, tenant_id_context
 from .doors import close_doors
 from .forms import clean_address
-from .models import Membership, Tenant, User
+from .models import Flag, Membership, Tenant, User
 from .platform import AcrossTenants, require_platform
 from .signup import SlugTaken
 from .suspend import resume, suspend
@@ -115,3 +120,74 @@ class MembershipAdmin(AcrossTenants):
     list_select_related = ("tenant", "user")
     search_fields = ("tenant__name", "tenant__slug", "user__email")
     ordering = ("tenant__name", "user__email")
+
+
+class FlagForm(forms.ModelForm):
+    name = forms.ChoiceField(
+        label="Feature",
+        choices=[(feature.name, feature.label) for feature in flags.FEATURES.values()],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Django would compare it with the rows of a workspace, and there is none; `clean` compares it with all.
+        self.instance.validate_constraints = lambda exclude=None: None
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        twins = Flag.unscoped.using(require_platform()).filter(
+            tenant=data.get("tenant"), name=data.get("name"), by_operator=True
+        )
+        if twins.exclude(pk=self.instance.pk).exists():
+            raise ValidationError("There is such a switch already. Change that one.")
+        return data
+
+
+@admin.register(Flag)
+class FlagAdmin(ModelAdmin):
+    """An operator's switches, for everybody or for one workspace. What a workspace switched itself is its own."""
+
+    form = FlagForm
+    list_display = ("name", "whose", "is_on", "note", "changed_by", "changed_at")
+    list_filter = ("is_on", "name")
+    list_select_related = ("tenant", "changed_by")
+    ordering = ("name", "tenant__name")
+    fields = ("name", "tenant", "is_on", "note")
+
+    def get_queryset(self, request: Any) -> QuerySet[Flag]:
+        return Flag.unscoped.using(require_platform()).filter(by_operator=True)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "tenant":
+            kwargs["queryset"] = Tenant.objects.using(require_platform()).order_by("name")
+            kwargs["empty_label"] = "Everybody"
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    @admin.display(description="For", ordering="tenant__name")
+    def whose(self, flag: Flag) -> str:
+        return flag.tenant.name if flag.tenant else "everybody"
+
+    def save_model(self, request: Any, obj: Flag, form: Any, change: bool) -> None:
+        obj.by_operator, obj.changed_by_id = True, request.user.pk
+        obj.save(using=require_platform())
+        tell(obj, "on" if obj.is_on else "off")
+
+    def delete_model(self, request: Any, obj: Flag) -> None:
+        obj.delete(using=require_platform())
+        tell(obj, "on")
+
+    def delete_queryset(self, request: Any, queryset: QuerySet[Flag]) -> None:
+        for flag in queryset:
+            self.delete_model(request, flag)
+
+
+def tell(flag: Flag, state: str) -> None:
+    """Write it into the log of the workspace, if it is one's; for everybody there is Django's log of the platform. And
+    what has waited is taken up once this is committed."""
+    with tenant_id_context(flag.tenant_id) if flag.tenant_id else nullcontext():
+        if flag.tenant_id:
+            record("flag.switched", flag, feature=flags.FEATURES[flag.name].label, state=state, why=flag.note)
+        if state == "on":
+            taking_up = partial(copy_context().run, flags.switched_on.send, sender=Flag)
+            transaction.on_commit(taking_up, using=require_platform())

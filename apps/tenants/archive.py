@@ -34,7 +34,9 @@ from .models import Export, Tenant, User
 FORMAT, VERSION = "corbel-export", 1
 ROWS_AT_ONCE = 500
 BLOCK = 1 << 20
-SECRET = re.compile(r"(^|_)(token|secret|password|digest|hash|hmac|salt|cipher\w*|encrypted|credentials?|key)(_|$)")
+SECRET = re.compile(
+    r"(^|_)(token|secret|password|digest|hash|hmac|salt|cipher\w*|encrypted|sealed|wrapped|credentials?|key)(_|$)"
+)
 COMPRESSED = {".pdf", ".docx", ".zip", ".png", ".jpg", ".jpeg"}
 
 README = """\
@@ -48,8 +50,8 @@ files/        The files as they were uploaded.
 manifest.json What is in this archive: rows per table, and the SHA-256 of every file.
 
 Conversations of all members are included, private ones too. Times are in UTC. Not included are secrets (what opens
-an invitation, what proves a domain) and what can be computed again (embeddings, search words); manifest.json names
-each such column.
+an invitation, what proves a domain, API keys, keys of providers) and what can be computed again (embeddings, search
+words); manifest.json names each such column.
 """
 
 OnProgress = Callable[[int], None]

@@ -35,13 +35,18 @@ _domain: ContextVar[Domain | None] = ContextVar("domain", default=None)
 
 def domain_at(host: str) -> Domain | None:
     """The verified domain that a Host header names; None for a main host. Raises DisallowedHost for any other."""
-    name, _ = split_domain_port(host)
-    if name and validate_host(name, settings.HOSTS):
+    if is_main(host):
         return None
+    name, _ = split_domain_port(host)
     domain = Domain.unscoped.filter(domain=name, verified_at__isnull=False).first() if name else None
     if domain is None:
         raise DisallowedHost(f"{host!r} is no name of ours.")
     return domain
+
+
+def is_main(host: str) -> bool:
+    name, _ = split_domain_port(host)
+    return bool(name) and validate_host(name, settings.HOSTS)
 
 
 def current_domain() -> Domain | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured
@@ -12,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanen
 from django.shortcuts import render
 from django.urls import Resolver404, get_script_prefix, resolve, set_script_prefix
 
-from . import second_factor
+from . import api_access, second_factor
 from .audit import coming_from
 from .context import tenant_context, user_context
 from .hosts import SERVED_EVERYWHERE
@@ -28,6 +29,8 @@ class WorkspaceMiddleware:
     member gets the same 404 as for a workspace that doesn't exist; who isn't signed in is asked to, either way.
     Sets `request.workspace` and `request.membership`, both None outside a workspace. A suspended workspace, or one that
     is being deleted, says so and serves nothing. A view that names no permission is never called.
+
+    What is under `/api/` in a workspace is `api_access`'s: for its keys, and for no session.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -35,6 +38,9 @@ class WorkspaceMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.workspace = request.membership = None  # type: ignore[attr-defined]
+        # Our own server has asked already: config.asgi.
+        if api_access.PATH.fullmatch(request.path_info) and (answer := async_to_sync(api_access.serve)(request)):
+            return answer
         acting = user_context(request.user) if request.user.is_authenticated else nullcontext()
         with coming_from(request), acting:
             match = WORKSPACE_PATH.fullmatch(request.path_info)

@@ -28,6 +28,8 @@ class Permission(StrEnum):
     SEE_ALL_RUNS = "see every member's calls and costs"
     MANAGE_MEMBERS = "invite, remove and change the role of members"
     CHANGE_SETTINGS = "change settings and domains, open the workspace's admin"
+    MANAGE_BUDGETS = "set budgets, and see what everybody has used of them"
+    MANAGE_KEYS = "make and revoke API keys"
     READ_AUDIT_LOG = "read and export the audit log"
     MANAGE_OWNERS = "make and unmake owners, hand the workspace over"
     EXPORT = "take out everything the workspace owns"
@@ -47,6 +49,8 @@ ROLES_ALLOWED: dict[Permission, frozenset[Membership.Role]] = {
     Permission.SEE_ALL_RUNS: ADMINS,
     Permission.MANAGE_MEMBERS: ADMINS,
     Permission.CHANGE_SETTINGS: ADMINS,
+    Permission.MANAGE_BUDGETS: ADMINS,
+    Permission.MANAGE_KEYS: ADMINS,
     Permission.READ_AUDIT_LOG: ADMINS,
     Permission.MANAGE_OWNERS: OWNERS,
     Permission.EXPORT: OWNERS,

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from unfold.admin import ModelAdmin
 
-from .models import AuditEvent, Domain, Invitation, Membership
+from .models import AuditEvent, Domain, Flag, Invitation, Membership, ProviderKey
 from .permissions import Permission, allowed
 
 
@@ -129,3 +129,32 @@ class AuditEventAdmin(OfWorkspace):
     @admin.display(description="Who", ordering="actor_email")
     def who(self, event: AuditEvent) -> str:
         return event.actor_email or "nobody signed in"
+
+
+class FlagAdmin(OfWorkspace):
+    """What an operator switched off for everybody is shown in the settings."""
+
+    list_display = ("name", "is_on", "by_operator", "note", "changed_by", "changed_at")
+    list_select_related = ("changed_by",)
+    ordering = ("name",)
+    fields = ("name", "is_on", "by_operator", "note", "changed_by", "changed_at")
+
+    def get_queryset(self, request: Any) -> QuerySet[Flag]:
+        return Flag.objects.filter(tenant=request.workspace)
+
+
+class ProviderKeyAdmin(OfWorkspace):
+    """Everything of an account but its key."""
+
+    list_display = ("name", "kind", "ends_with", "is_on", "tested_at", "last_error")
+    list_filter = ("kind", "is_on")
+    search_fields = ("name",)
+    ordering = ("name",)
+    fields = (
+        *("name", "kind", "base_url", "ends_with", "model_names", "input_usd", "output_usd", "is_on"),
+        *("created_by", "created_at", "tested_at", "last_error"),
+    )
+
+    @admin.display(description="Key")
+    def ends_with(self, provider_key: ProviderKey) -> str:
+        return f"•••• {provider_key.last_four}".rstrip()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import audit_views, leaving_views, member_views, settings_views
+from . import audit_views, flag_views, leaving_views, member_views, settings_views
 
 app_name = "workspace"
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("settings/", settings_views.general, name="settings"),
     path("settings/address/", settings_views.address, name="address"),
     path("settings/security/", settings_views.security, name="security"),
+    path("settings/features/", flag_views.features, name="features"),
     path("settings/domains/", settings_views.domain_list, name="domains"),
     path("settings/domains/add/", settings_views.add_domain, name="add-domain"),
     path("settings/domains/<uuid:id>/check/", settings_views.check_domain, name="check-domain"),

@@ -7,6 +7,8 @@ OWN_ROW = {"tenants_tenant": "id"}  # tables of a tenant's rows without a column
 # Policies that open a table wider than to the active tenant, and why that is right.
 WIDER = {
     ("prompts_promptversion", "also_readable"): "default prompts belong to no tenant and are everybody's",
+    ("tenants_flag", "also_readable"): "switches without a tenant are everybody's",
+    ("runs_modelroute", "also_readable"): "routes without a tenant are everybody's",
     ("tenants_membership", "also_readable"): "users see their own places, to switch between workspaces",
     ("tenants_domain", "also_readable"): "a host name is looked up before there is a tenant; only verified ones",
     ("tenants_tenant", "also_readable"): "members see the workspaces they can switch to",

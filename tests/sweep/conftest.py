@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import admin
 
-from . import logs, report
+from . import logs
 from .driver import driver
 from .reached import Reached, reach_everything
 from .stage import staged
@@ -66,7 +66,3 @@ def app(world: World) -> Iterator[psycopg.Connection]:
     """The role that web and workers have, over a plain connection."""
     with driver("default") as connection:
         yield connection
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    report.write(terminalreporter)

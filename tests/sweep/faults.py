@@ -1,5 +1,7 @@
 """What each form of attack finds, one line for each fault; none when all is well."""
 
+from itertools import product
+
 from .attack import METHODS, Visitor, is_login
 from .reached import Reached, fields, names_on_pages
 from .report import tried
@@ -23,9 +25,12 @@ def under_its_address(world: World, ones: list[Reached], who: str) -> list[str]:
     found = []
     for one in ones:
         path = "/t/acme/" + one.route.path(one.arguments)
-        for method in methods_of(who, one):
-            answer = visitor.send(method, path)
+        own_keys = [None, world.globex.bearer] if one.route.is_api and who == "outsider" else [None]
+        for method, headers in product(methods_of(who, one), own_keys):
+            answer = visitor.send(method, path, headers=headers)
             refused = is_login(answer.location) if who == "anonymous" else answer.status == 404
+            if one.route.is_api:
+                refused = answer.status == 401
             found += [f"{who}: {method} {path} {fault}" for fault in answer.faults]
             found += [] if refused else [f"{who}: {method} {path} answers {answer.status} {answer.location}"]
             tried("requests under /t/acme/", who)
@@ -58,7 +63,8 @@ def with_its_objects_in_fields(world: World, ones: list[Reached], names: set[str
         primary = next(iter(one.arguments.values()), str(world.acme.first("knowledge.Document").pk))
         acmes = fields(world.acme, names, primary)
         for method, query, form in (("GET", acmes, None), ("POST", acmes, acmes)):
-            answer = charlie.send(method, path, query=query, form=form)
+            headers = world.globex.bearer if one.route.is_api else None
+            answer = charlie.send(method, path, query=query, form=form, headers=headers)
             found += [f"{method} {path} with Acme's objects {fault}" for fault in answer.faults]
             found += [f"{method} {path} answers {answer.status}"] if answer.status >= 500 else []
             tried("Acme's objects in fields", method)

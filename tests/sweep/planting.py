@@ -82,6 +82,8 @@ class Planter:
                 return f"{text}@{self.tenant.slug}.example"
             case models.CharField() | models.TextField() if not field.choices:
                 return text[: field.max_length] if field.max_length else text
+            case models.BinaryField():
+                return text.encode()
             case models.JSONField():
                 return {"note": text}
             case ArrayField(base_field=models.CharField()):
@@ -92,7 +94,9 @@ class Planter:
                 return "203.0.113.7"
         if field.null or field.has_default() or field.db_default is not models.NOT_PROVIDED or field.choices:
             return None
-        return timezone.now() + timedelta(days=1) if isinstance(field, models.DateTimeField) else 1
+        if isinstance(field, models.DateField):  # or with a time
+            return timezone.now() + timedelta(days=1)
+        return 1
 
     def pointed_at(self, field: models.ForeignKey) -> Any:
         other = field.related_model

@@ -59,8 +59,9 @@ def reach(world: World, route: Route, visitor: Visitor, prefix: str, aliases: tu
     nothing = dict.fromkeys(route.parameters, "0")
     found = Reached(route, "GET", nothing, nothing, Answer(404, "", "", []))
     for arguments, others in zip(route.candidates(world.acme), route.candidates(world.globex), strict=False):
+        headers = world.acme.bearer if route.is_api else None
         for method in ("GET", "POST"):
-            answer = visitor.send(method, prefix + route.path(arguments), aliases=aliases)
+            answer = visitor.send(method, prefix + route.path(arguments), aliases=aliases, headers=headers)
             found = Reached(route, method, arguments, others, answer)
             if answer.status not in NOWHERE:
                 return found

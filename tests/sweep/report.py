@@ -31,6 +31,17 @@ def aside() -> Iterator[None]:
         _tried = before
 
 
+def counted() -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """What `add` takes in another process, as plain types."""
+    return _sizes, {what: {str(by): times for by, times in each.items()} for what, each in _tried.items()}
+
+
+def add(sizes: dict[str, int], attempts: dict[str, dict[str, int]]) -> None:
+    _sizes.update(sizes)
+    for what, by in attempts.items():
+        _tried.setdefault(what, Counter()).update(by)
+
+
 def none(found: list[str]) -> None:
     """Fails with every finding on a line of its own."""
     assert not found, "\n" + "\n".join(found)

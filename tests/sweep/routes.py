@@ -43,6 +43,7 @@ NOT_REACHED = {
     "admin:(?P<url>.*)$": "is where the admin sends what it has no page for",
     "workspace_admin:(?P<url>.*)$": "the same, in a workspace",
     "admin:view_on_site": "no model says where on the site it is seen",
+    "api:not-found": "is where programs are told that there is no such address",
 }
 
 
@@ -63,6 +64,11 @@ class Route:
     @property
     def is_admin(self) -> bool:
         return hasattr(self.view, "admin_site") or hasattr(self.view, "model_admin") or "admin" in self.name
+
+    @property
+    def is_api(self) -> bool:
+        """Whether it is for programs with a key, and for nobody who is signed in."""
+        return hasattr(self.view, "for_keys")
 
     @property
     def app(self) -> str:

@@ -100,7 +100,10 @@ def test_a_workspaces_own_domain_opens_to_its_members_only(world: World, reached
             for method in ("GET", "POST") if who == "outsider, signed in there" else ("GET",):
                 answer = visitor.send(method, path, headers=host)
                 faults += [f"{who}: {method} {path} {fault}" for fault in answer.faults]
-                if answer.status != 404 and not is_login(answer.location):
+                refused = (
+                    answer.status == 401 if one.route.is_api else answer.status == 404 or is_login(answer.location)
+                )
+                if not refused:
                     faults.append(f"{who}: {method} {path} answers {answer.status} {answer.location}")
                 tried("requests at Acme's domain", who.partition(",")[0])
     none(faults)

@@ -25,6 +25,7 @@ KEYS = {
     r"celery": "the queue: a message holds its tenant's id and the ids of objects",
     r"_kombu\.binding.+": "the names of the queues",
     r"unacked.*": "messages that a worker holds",
+    r"circuit:[^:]+:.+": "whether the platform's own account with a provider answers: counts and times",
     r"cache:.+": "rate limits: how often an address did something, by digest",
 }
 OF_A_TENANT = re.compile(r"tenant:([0-9a-f-]{36}):.+")

@@ -35,6 +35,16 @@ def secret_of(slug: str) -> str:
     return f"{mark(slug)}invitation".ljust(43, "0")
 
 
+def api_token_of(tenant: Tenant) -> str:
+    """What opens that workspace's API, and its row only the digest of."""
+    return f"corbel_{tenant.pk.hex}_{f'{mark(tenant.slug)}api-key'.ljust(43, '0')}"
+
+
+def keys(planter: Planter) -> Iterator[Given]:
+    token = api_token_of(planter.tenant)
+    yield {"digest": hashlib.sha256(token.encode()).hexdigest(), "last_four": token[-4:]}
+
+
 def file(planter: Planter, name: str) -> ContentFile:
     return ContentFile(f"{mark(planter.tenant.slug)}file-{name}".encode(), name=name)
 
@@ -92,11 +102,16 @@ PLANTED: dict[str, Callable[[Planter], Any]] = {
     "knowledge.Document": documents,
     "mfa.Authenticator": second_factors,
     "prompts.PromptVersion": lambda planter: [{"is_live": True}],
+    "runs.Budget": lambda planter: [{"scope": "feature"}],
+    "runs.ModelRoute": lambda planter: [{"tier": "strong", "is_on": False}],  # it leads nowhere
     "runs.Run": lambda planter: [{"status": "ok", "finished_at": timezone.now(), "cost_usd": 1}],
+    "runs.Spend": lambda planter: [{"scope": "feature"}],
     "socialaccount.SocialAccount": social_accounts,
+    "tenants.ApiKey": keys,
     "tenants.Domain": domains,
     "tenants.Export": exports,
     "tenants.Invitation": invitations,
+    "tenants.ProviderKey": lambda planter: [{"is_on": False}],  # nor does it
     "tenants.Membership": lambda planter: [{"user": person(planter.tenant.slug, role), "role": role} for role in BELOW],
 }
 BELOW = (Role.MEMBER, Role.ADMIN, Role.VIEWER)
@@ -138,6 +153,11 @@ class Side:
     def token(self) -> str:
         """Of the link in its invitation."""
         return f"{self.tenant.pk.hex}.{secret_of(self.tenant.slug)}"
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that its own programs send."""
+        return {"Authorization": f"Bearer {api_token_of(self.tenant)}"}
 
     @property
     def owner(self) -> User:

@@ -27,12 +27,12 @@ from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk, Document
 from apps.knowledge.tasks import ingest_document
 from apps.prompts.models import PromptVersion
-from apps.runs.models import Run
+from apps.runs.models import Alert, Budget, CachedAnswer, ModelRoute, Policy, Run, Spend
 from apps.tenants import exporting, traces
 from apps.tenants.archive import owned_models
 from apps.tenants.audit import record
 from apps.tenants.context import tenant_context, user_context
-from apps.tenants.models import Domain, Export, Invitation, Tenant, User
+from apps.tenants.models import ApiKey, DataKey, Domain, Export, Flag, Invitation, ProviderKey, Tenant, User
 from tests.conftest import admin, signed_in
 
 SECRET = "nobody may read this"
@@ -46,6 +46,7 @@ def plant(tenant: Tenant, owner: User, marker: str) -> None:
     with tenant_context(tenant), user_context(owner):
         Tenant.objects.filter(pk=tenant.pk).update(name=f"Name {marker}")
         plant_rows(owner, marker)
+        plant_gateway(owner, marker)
         plant_keys(marker)
     client = signed_in(owner)
     assert marker in client.get(f"/t/{tenant.slug}/audit/").content.decode()
@@ -100,6 +101,31 @@ def plant_rows(owner: User, marker: str) -> None:
     )
     Domain.objects.create(domain=f"{marker}.example", token=f"{SECRET}{marker}"[:32], last_error=marker)
     record("document.added", document, marker=marker)
+
+
+def plant_gateway(owner: User, marker: str) -> None:
+    """How its models are called, and what that may cost. Nothing of it decides about a call that a test makes."""
+    tenant = Tenant.objects.get(name=f"Name {marker}")
+    today = timezone.now().date()
+    ApiKey.objects.create(name=marker, digest=f"{SECRET} {marker}", last_four="1234", created_by=owner)
+    data_key = DataKey.objects.create(wrapped=f"{SECRET} {marker}".encode(), master="the installation’s own")
+    ProviderKey.objects.create(
+        name=marker, sealed=f"{SECRET} {marker}".encode(), data_key=data_key, last_four="1234", is_on=False
+    )
+    Flag.objects.create(tenant=tenant, name=marker)
+    ModelRoute.objects.create(tenant=tenant, tier="strong", provider=marker, model=marker, is_on=False)
+    Policy.objects.create()
+    budget = Budget.objects.create(scope="feature", subject=marker, cap_usd=1)
+    Spend.objects.create(scope="feature", subject=marker, day=today, month=today.replace(day=1))
+    Alert.objects.create(budget=budget, subject=marker, period_start=today, percent=50, spent_usd=1)
+    CachedAnswer.objects.create(
+        scope=marker,
+        question=f"What is {marker}?",
+        embedding=[0.1] * 384,
+        answer=marker,
+        run=Run.objects.get(request_id=marker),
+        expires_at=timezone.now() + timedelta(days=1),
+    )
 
 
 def plant_keys(marker: str) -> None:
@@ -182,11 +208,12 @@ def fill(tenant: Tenant, runs: int) -> None:
     with admin() as superuser:
         superuser.execute(
             """
-            INSERT INTO runs_run (id, tenant_id, kind, feature, tier, provider, model, provider_answered,
-              model_answered, status, error_code, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
-              reasoning_tokens, is_estimated, is_cached, attempts, payer, request_id, finished_at)
-            SELECT gen_random_uuid(), %s, 'completion', 'chat', 'standard', 'p', 'm', '', '', 'ok', '', n, 0, 0, 0, 0,
-              false, false, '[]', 'platform', '', now() FROM generate_series(1, %s) n
+            INSERT INTO runs_run (id, tenant_id, kind, purpose, feature, tier, route_reason, provider, model,
+              provider_answered, model_answered, status, error_code, input_tokens, cached_tokens, cache_write_tokens,
+              output_tokens, reasoning_tokens, is_estimated, reserved_usd, reserved_tokens, is_cached, saved_usd,
+              attempts, payer, flags, request_id, finished_at)
+            SELECT gen_random_uuid(), %s, 'completion', 'answer', 'chat', 'standard', '', 'p', 'm', '', '', 'ok', '', n,
+              0, 0, 0, 0, false, 0, 0, false, 0, '[]', 'platform', '{}', '', now() FROM generate_series(1, %s) n
             """,
             [tenant.id, runs],
         )

@@ -13,10 +13,11 @@ from django.core.files.base import ContentFile
 
 from apps.knowledge.add import remove, store
 from apps.knowledge.models import Document
+from apps.runs.models import ModelRoute
 from apps.tenants import exporting
 from apps.tenants.archive import owned_models, reason_to_leave_out
 from apps.tenants.context import tenant_context
-from apps.tenants.models import Domain, Export, Invitation
+from apps.tenants.models import Domain, Export, Flag, Invitation
 from config.celery import app as celery
 from tests.conftest import Cast
 
@@ -97,17 +98,23 @@ def test_the_manifest_proves_every_file(planted: Cast) -> None:
 
 
 def test_no_secret_and_nothing_of_another_tenant_is_in_it(planted: Cast) -> None:
+    Flag.unscoped.using("platform").create(name="everybodys-switch")
+    ModelRoute.unscoped.using("platform").create(provider="everybodys-provider", model="everybodys-model")
     with tenant_context(planted.acme):
         digest, token = Invitation.objects.get().token_digest, Domain.objects.get().token
+        assert (Flag.objects.count(), ModelRoute.objects.count()) == (2, 2)
     with opened(make(planted.acme, planted.alice)) as archive:
         everything = "".join(name + archive.read(name).decode() for name in archive.namelist())
         left_out = {table["table"]: table["left_out"] for table in json.loads(archive.read("manifest.json"))["tables"]}
 
     assert MINE in everything
-    for absent in (THEIRS, str(planted.globex.id), "charlie", digest, token, SECRET, planted.alice.password):
+    secrets = (digest, token, SECRET, SECRET.encode().hex(), planted.alice.password)
+    for absent in (THEIRS, str(planted.globex.id), "charlie", "everybodys", *secrets):
         assert absent not in everything
     assert left_out["tenants_invitation"] == {"token_digest": "a secret"}
     assert left_out["tenants_domain"] == {"token": "a secret"}
+    assert left_out["tenants_apikey"] == {"digest": "a secret"}
+    assert left_out["runs_run"] == {}  # which keys it was called with are pointers
     assert left_out["knowledge_chunk"].keys() == {"embedding", "bits", "words"}
 
 
@@ -122,6 +129,10 @@ def test_columns_that_are_left_out_are_these() -> None:
     assert left_out == {
         "tenants_invitation.token_digest",
         "tenants_domain.token",
+        "tenants_apikey.digest",
+        "tenants_datakey.wrapped",
+        "tenants_providerkey.sealed",
+        "runs_cachedanswer.embedding",
         "knowledge_chunk.embedding",
         "knowledge_chunk.bits",
         "knowledge_chunk.words",

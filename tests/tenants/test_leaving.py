@@ -42,7 +42,9 @@ GLOBEX_SOCKET = "/t/globex/ws/chat/"
 EVERYWHERE = {
     *(f"public.{table}" for table in ("chat_citation", "chat_conversation", "chat_message", "knowledge_chunk")),
     *(f"public.{table}" for table in ("knowledge_document", "prompts_promptversion", "runs_run", "django_admin_log")),
+    *(f"public.runs_{table}" for table in ("alert", "budget", "cachedanswer", "modelroute", "spend")),
     *(f"public.tenants_{table}" for table in ("auditevent", "domain", "invitation", "tenant")),
+    *(f"public.tenants_{table}" for table in ("apikey", "flag", "providerkey")),
     *("redis celery", "file .md", "file .zip"),
 }
 

@@ -256,8 +256,8 @@ def test_an_answer_is_given_as_many_passages_as_the_workspace_wants(cast: Cast, 
         ingest(store(ContentFile(f"# Handbook{sections}".encode(), name="handbook.md"), user=None).id)
         asked = ask_question("How much paid leave?", user=cast.alice, client_id=uuid.uuid4(), conversation_id=None)
 
-        _, usual, _ = gather(asked, cast.alice, cast.acme)
+        usual = gather(asked, cast.alice, cast.acme).hits
         change(cast.acme, passages_per_answer=2)
-        _, fewer, _ = gather(asked, cast.alice, cast.acme)
+        fewer = gather(asked, cast.alice, cast.acme).hits
 
     assert len(usual) > 2 and len(fewer) == 2

@@ -31,6 +31,7 @@ MODELS = [
     "tenants/auditevent",
     "knowledge/document",
     "runs/run",
+    "runs/budget",
     "prompts/prompt",
     "prompts/promptversion",
 ]

@@ -35,8 +35,8 @@ async def run_cases(suite: Suite) -> list[Outcome]:
 
 
 async def run_case(case: Case) -> Outcome:
+    from apps.chat.citing import cited
     from apps.chat.context import build_request
-    from apps.chat.store import cited
     from apps.knowledge.models import Document
     from apps.knowledge.search import search
     from apps.prompts.models import PromptVersion
@@ -54,7 +54,7 @@ async def run_case(case: Case) -> Outcome:
     with tenant_context(await in_thread(find_workspace, case.workspace)):
         request, hits, version = await in_thread(gather)
         reply = await execute.complete(request, feature="eval", prompt_version=version)
-        sources = {hit.document_id for hit in cited(reply.text, hits)}
+        sources = {hit.document_id for hit in cited(reply.text, hits).values()}
         files = await in_thread(lambda: set(Document.objects.filter(id__in=sources).values_list("filename", flat=True)))
     return Outcome(
         case=case,

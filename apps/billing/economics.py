@@ -9,6 +9,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from apps.runs.cache_use import CacheUse, cache_use
 from apps.runs.models import Run
 
 
@@ -22,6 +23,7 @@ class Usage:
     by_user: list[dict[str, Any]]
     total_cost_usd: Decimal
     unpriced_runs: int
+    cache: CacheUse
 
 
 def this_month(runs: QuerySet[Run], now: datetime | None = None) -> Usage:
@@ -35,6 +37,7 @@ def this_month(runs: QuerySet[Run], now: datetime | None = None) -> Usage:
         by_user=sums(runs.annotate(email=F("user__email")), "email"),
         total_cost_usd=runs.aggregate(total=Sum("cost_usd"))["total"] or Decimal(0),
         unpriced_runs=unpriced.count(),
+        cache=cache_use(runs),
     )
 
 

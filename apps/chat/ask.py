@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 from django.db import transaction
 from django.utils import timezone
 
+from apps.tenants import flags
 from apps.tenants.models import User
 
 from .models import Conversation, Message
@@ -34,6 +35,8 @@ class Asked:
 
 def ask(text: str, *, user: User, client_id: UUID, conversation_id: UUID | None) -> Asked:
     """Store the question and an empty reply. The same `client_id` again returns the same rows. Raises Refused."""
+    if off := flags.off_now().get("chat"):
+        raise Refused("switched_off", f"{off.label}." + (f" {off.note}" if off.note else ""), off.when_off)
     text = text.replace("\0", "").strip()
     if not text:
         raise Refused("empty", "There is no question in this message.", "Type a question and send it again.")

@@ -7,6 +7,7 @@ from apps.tenants.threads import in_thread
 
 from . import stream
 from .events import Event, ended
+from .marks import PARTIAL
 from .models import Message
 
 INTERRUPTED = Fault("interrupted", "The answer was interrupted: the server that wrote it stopped.", "Ask again.")
@@ -26,6 +27,7 @@ def _close(reply_id: UUID, text: str) -> list[Event]:
         error_code=INTERRUPTED.code,
         error_message=INTERRUPTED.message,
         error_action=INTERRUPTED.action,
+        marks=[PARTIAL] if text else [],
     )
     message = Message.objects.select_related("run").filter(pk=reply_id).first()
     return [{"type": "restart"}, {"type": "delta", "text": message.text}, ended(message)] if message else []

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -35,7 +36,11 @@ class Conversation(TenantOwned):
 
 class Message(TenantOwned):
     """A question, or a reply to one. `client_id` is the asker's own name for a question, so that a question
-    sent twice over a broken connection is asked once."""
+    sent twice over a broken connection is asked once.
+
+    `marks` name what a reader should know of how a reply came to be; `answers` is the question that one from the cache
+    was written for. `error_resets_at` is when asking again may help.
+    """
 
     class Role(models.TextChoices):
         USER = "user", "User"
@@ -56,6 +61,9 @@ class Message(TenantOwned):
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.CharField(max_length=300, blank=True)
     error_action = models.CharField(max_length=300, blank=True)
+    error_resets_at = models.DateTimeField(null=True)
+    marks = ArrayField(models.CharField(max_length=12), default=list)
+    answers = models.TextField(blank=True)
     client_id = models.UUIDField(null=True)
     in_reply_to = models.ForeignKey(
         "self", null=True, on_delete=models.CASCADE, related_name="replies", db_constraint=False
@@ -64,6 +72,7 @@ class Message(TenantOwned):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     citations_json: str  # set by the view that shows it
+    notes: list[dict[str, str]]  # likewise
 
     class Meta:
         constraints = [

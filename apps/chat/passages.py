@@ -1,5 +1,6 @@
 """Passages and citations as pages and sockets show them. Links need the workspace's script prefix."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,10 @@ from apps.knowledge.search import Hit
 from .models import Citation
 
 SNIPPET_CHARS = 280
+
+
+def passages_json(hits: Sequence[Hit | None]) -> list[dict[str, Any]]:
+    return [passage_json(number, hit) for number, hit in enumerate(hits, start=1) if hit]
 
 
 def passage_json(number: int, hit: Hit) -> dict[str, Any]:

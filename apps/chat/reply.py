@@ -7,24 +7,31 @@ keeps what was said and settles it.
 
 import asyncio
 import logging
+from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
+import numpy as np
 from django.conf import settings
 
+from apps.knowledge.embed import embed_query
 from apps.knowledge.search import Hit, search
 from apps.prompts.models import PromptVersion
 from apps.runs import execute
+from apps.runs.answers import CacheQuery
 from apps.runs.gateway.types import Request
 from apps.runs.models import Run
+from apps.runs.refusals import SwitchedOff
 from apps.tenants.models import Tenant, User
 from apps.tenants.threads import in_thread, surely
 from apps.tenants.traces import STOP_CHANNEL
 
 from . import stream
 from .ask import Asked
+from .cached import cache_query, knows, written_from
 from .context import HISTORY_MESSAGES, build_request, search_query
 from .models import Message
-from .passages import passage_json
+from .passages import passages_json
 from .store import store_reply
 
 log = logging.getLogger(__name__)
@@ -53,16 +60,29 @@ async def answer(asked: Asked, out: stream.Writer, *, user: User, workspace: Ten
     name = stream.key(asked.reply.id)
     stop = _stops.setdefault(name, asyncio.Event())
     run: Run | None = None
-    hits: list[Hit] = []
+    hits: list[Hit | None] = []
     try:
         async with out:
             try:
                 await out.put("waiting")
-                request, hits, version = await in_thread(gather, asked, user, workspace)
-                await out.put("passages", passages=[passage_json(number, hit) for number, hit in enumerate(hits, 1)])
+                given = await in_thread(gather, asked, user, workspace)
+                hits = [*given.hits]
+                await out.put("passages", passages=passages_json(hits))
                 run = await execute.complete(
-                    request, feature=FEATURE, user=user, prompt_version=version, on_delta=out.delta, stop=stop
+                    given.request,
+                    feature=FEATURE,
+                    user=user,
+                    prompt_version=given.version,
+                    on_delta=out.delta,
+                    on_restart=out.restart,
+                    stop=stop,
+                    cache=given.cache,
                 )
+                if run.is_cached:  # it cites what it was written from, not what was found now
+                    hits = await in_thread(written_from, run)
+                    await out.put("passages", passages=passages_json(hits))
+                    if not out.has_begun:
+                        await out.delta(run.text)
             except Exception:
                 log.exception("reply %s failed", asked.reply.id)
             await finish(asked.reply, out, run=run, hits=hits)
@@ -72,25 +92,54 @@ async def answer(asked: Asked, out: stream.Writer, *, user: User, workspace: Ten
         _stops.pop(name, None)
 
 
-def gather(asked: Asked, user: User, workspace: Tenant) -> tuple[Request, list[Hit], PromptVersion]:
-    """What the model will be given: passages found for the question, the live prompt, the turns before."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a model will be given. `cache` is there for a question that another one's answer may answer."""
+
+    request: Request
+    hits: list[Hit]
+    version: PromptVersion
+    cache: CacheQuery | None
+
+
+def gather(asked: Asked, user: User, workspace: Tenant) -> Given:
+    """Passages found for the question, the live prompt, the turns before."""
+    question = asked.question.text
     before = asked.conversation.messages.filter(created_at__lt=asked.question.created_at).order_by("-created_at")
     history = list(reversed(before[:HISTORY_MESSAGES]))
     limit = Tenant.objects.get(pk=workspace.pk).passages_per_answer or settings.PASSAGES_PER_ANSWER
-    hits = search(search_query(asked.question.text, history), limit=limit, user=user)
+    knowledge = knows(workspace.name, limit)  # first: whatever changes after this makes the answer one of the past
+    query = search_query(question, history)
+    vector = meaning(query, user)
+    hits = search(query, limit=limit, user=user, vector=vector)
     version = PromptVersion.objects.live("answer")
     request = build_request(
-        asked.question.text, hits=hits, history=history, version=version, workspace_name=workspace.name
+        question,
+        hits=hits,
+        history=history,
+        version=version,
+        workspace_name=workspace.name,
+        conversation_id=asked.conversation.id,
     )
-    return request, hits, version
+    cache = cache_query(question, vector, hits, is_first=not history, knowledge=knowledge)
+    return Given(request, hits, version, cache)
 
 
-async def finish(reply: Message, out: stream.Writer, *, run: Run | None, hits: list[Hit]) -> None:
+def meaning(query: str, user: User) -> np.ndarray | None:
+    """The query's vector, float32 [384]; None where search by meaning is switched off."""
+    try:
+        return embed_query(query, user=user)
+    except SwitchedOff:
+        return None
+
+
+async def finish(reply: Message, out: stream.Writer, *, run: Run | None, hits: list[Hit | None]) -> None:
     """Store what was said, then tell the reader. Without a run something of ours broke."""
     fault = None
     if run is None or run.status in (Run.Status.FAILED, Run.Status.REFUSED):
         fault = execute.explain(run.error if run else None)
-    ending = await in_thread(surely, store_reply, reply, run=run, hits=hits, fault=fault)
+    store = partial(store_reply, reply, run=run, hits=hits, fault=fault, has_restarted=out.has_restarted)
+    ending = await in_thread(surely, store)
     if ending is None:  # its conversation was deleted while it was written
         await stream.forget([reply.id])
     else:

@@ -1,6 +1,6 @@
 """Storing a reply: its words, how it ended, and the passages it cites."""
 
-import re
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Q
@@ -10,16 +10,17 @@ from apps.knowledge.search import Hit
 from apps.runs.execute import Fault
 from apps.runs.models import Run
 
-from .events import Event, done, failed
+from .citing import cited
+from .events import Event, ended
 from .interrupted import INTERRUPTED
+from .marks import marks_of
 from .models import Citation, Message
-from .passages import citation_json
-
-MARK = re.compile(r"\[(\d{1,2}(?:, ?\d{1,2})*)\]")  # [2], and [1, 3] as some models write
 
 
 @transaction.atomic
-def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Fault | None) -> Event | None:
+def store_reply(
+    reply: Message, *, run: Run | None, hits: Sequence[Hit | None], fault: Fault | None, has_restarted: bool = False
+) -> Event | None:
     """Write the reply and its citations; returns the event that ends its stream, or None if its conversation is gone.
 
     A mark cites only a passage that was given, and that still exists: one deleted meanwhile leaves no trace.
@@ -32,37 +33,36 @@ def store_reply(reply: Message, *, run: Run | None, hits: list[Hit], fault: Faul
         status = Message.Status.STOPPED
     # A reader may have closed it as interrupted, while Redis was away and no heartbeat came through.
     open_or_interrupted = Q(status=Message.Status.STREAMING) | Q(error_code=INTERRUPTED.code)
-    stored = Message.objects.filter(open_or_interrupted, pk=reply.pk).update(
-        text=text,
-        status=status,
-        run=run,
-        error_code=fault.code if fault else "",
-        error_message=fault.message if fault else "",
-        error_action=fault.action if fault else "",
-    )
-    if not stored:
+    written = {
+        "text": text,
+        "status": status,
+        "run": run,
+        "error_code": fault.code if fault else "",
+        "error_message": fault.message[:300] if fault else "",
+        "error_action": fault.action[:300] if fault else "",
+        "error_resets_at": fault.resets_at if fault else None,
+        "marks": marks_of(run, has_restarted=has_restarted),
+        "answers": run.cached_answer.question if run and run.cached_answer else "",
+    }
+    if not Message.objects.filter(open_or_interrupted, pk=reply.pk).update(**written):
         return None
+    for name, value in written.items():
+        setattr(reply, name, value)
+    numbered = cited(text, hits)
     # Locked, so that a document can't be deleted between here and the commit.
     existing = Document.objects.select_for_update(no_key=True).defer("text", "page_starts")
-    documents = existing.in_bulk({hit.document_id for hit in cited(text, hits)})
-    citations = [
+    documents = existing.in_bulk({hit.document_id for hit in numbered.values()})
+    Citation.objects.bulk_create(
         Citation(
             message=reply,
             document=documents[hit.document_id],
             chunk_id=hit.chunk_id,
-            number=hits.index(hit) + 1,
+            number=number,
             heading=hit.heading,
             page=hit.page,
             quote=hit.text,
         )
-        for hit in cited(text, hits)
+        for number, hit in numbered.items()
         if hit.document_id in documents
-    ]
-    Citation.objects.bulk_create(citations)
-    return failed(fault) if fault else done(run, status, [citation_json(citation) for citation in citations])
-
-
-def cited(text: str, hits: list[Hit]) -> list[Hit]:
-    """The passages that `text` marks, in the order of their numbers."""
-    numbers = sorted({int(number) for mark in MARK.findall(text) for number in mark.split(",")})
-    return [hits[number - 1] for number in numbers if 1 <= number <= len(hits)]
+    )
+    return ended(reply)

@@ -66,7 +66,8 @@ class Writer:
         self._pending = ""
         self._lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._has_begun = False
+        self.has_begun = False
+        self.has_restarted = False
 
     async def open(self) -> None:
         """Make the stream known to live before anybody follows it."""
@@ -96,9 +97,14 @@ class Writer:
     async def delta(self, text: str) -> None:
         """Append text soon; the first at once, so that reading can begin."""
         self._pending += text
-        if not self._has_begun:
-            self._has_begun = True
+        if not self.has_begun:
+            self.has_begun = True
             await self.flush()
+
+    async def restart(self) -> None:
+        """What was said doesn't count: another answer begins."""
+        self._pending, self.has_begun, self.has_restarted = "", False, True
+        await self.put("restart")
 
     async def flush(self) -> None:
         async with self._lock:

@@ -11,6 +11,7 @@ from django.urls import get_script_prefix
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.knowledge.models import Document
+from apps.runs import answers
 from apps.tenants.audit import record
 from apps.tenants.http import WorkspaceRequest
 from apps.tenants.permissions import Permission, needs
@@ -18,6 +19,7 @@ from apps.tenants.permissions import Permission, needs
 from . import stream
 from .ask import short
 from .examples import example_questions
+from .marks import notes
 from .models import Citation, Conversation, Message
 from .passages import citation_json
 from .reply import stop
@@ -53,6 +55,7 @@ def conversation(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 def page(request: WorkspaceRequest, current: Conversation | None, messages: list[Message]) -> HttpResponse:
     for message in messages:
         message.citations_json = json.dumps([citation_json(citation) for citation in message.citations.all()])
+        message.notes = notes(message)
     context: dict[str, Any] = {
         "conversation": current,
         "conversations": listed(request),
@@ -83,13 +86,14 @@ def rename(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 @require_POST
 @needs(Permission.ASK)
 def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
-    """Delete the conversation with its messages, citations and streams; a reply under way is stopped."""
+    """Delete the conversation with all that was said in it, cached answers too; a reply under way is stopped."""
     found = get_object_or_404(own(request), pk=id)
     replies = found.messages.filter(role=Message.Role.ASSISTANT).values_list("id", "status")
     ended = [reply_id for reply_id, status in replies if status != Message.Status.STREAMING]
     under_way = [reply_id for reply_id, status in replies if status == Message.Status.STREAMING]
     with transaction.atomic():
         record("conversation.deleted", conversation=str(found.id))  # its title is its owner's alone
+        answers.forget(found.messages.exclude(run=None).values_list("run", flat=True))
         found.delete()
     async_to_sync(forget)(ended, under_way)
     return redirect("chat:home")

@@ -49,15 +49,16 @@ OPENING_CHARS = 200  # in which such an answer says so
 class CacheQuery:
     """A question that stands alone, float32 [384] of it, and what its answer is made from.
 
-    `knowledge` names what the workspace knows; it never comes back once that has changed. `context` is kept beside
-    the answer and given back with it. `still_holds` is asked before an answer is kept: whether what it was written
-    from is there, and the same.
+    `knowledge` names what the workspace knew when it began to search; `is_current` is asked at the last moment whether
+    it still knows the same, and `still_holds` before an answer is kept whether that cites what it was given, and all of
+    it is there. `context` is kept beside the answer and given back with it.
     """
 
     question: str
     embedding: np.ndarray
     knowledge: str
     context: dict[str, Any] = field(default_factory=dict)
+    is_current: Callable[[], bool] = lambda: True
     still_holds: Callable[[str], bool] = lambda answer: True
 
     @property
@@ -88,6 +89,8 @@ def find(
         found = found.filter(expires_at__gt=Now())
     near = found.alias(distance=CosineDistance("embedding", query.embedding)).filter(distance__lte=1 - least + ROUNDING)
     answer: CachedAnswer | None = near.defer("embedding").first()
+    if answer and not query.is_current():
+        return None
     if answer:
         CachedAnswer.objects.filter(pk=answer.pk).update(hits=F("hits") + 1)
     return answer
@@ -96,7 +99,9 @@ def find(
 def store(query: CacheQuery, *, scope: str, run: Run, configuration: Configuration) -> None:
     """Keep the run's answer instead of an older one, if it is whole, unobjectionable, and its grounds still hold."""
     policy: Policy = configuration.policy
-    if not (policy.cache_is_on and policy.cache_hours and may_be_kept(run) and query.still_holds(run.text)):
+    if not (policy.cache_is_on and policy.cache_hours and may_be_kept(run)):
+        return
+    if not (query.is_current() and query.still_holds(run.text)):
         return
     kept = CachedAnswer(
         scope=scope,
@@ -124,14 +129,14 @@ def store(query: CacheQuery, *, scope: str, run: Run, configuration: Configurati
 def may_be_kept(run: Run) -> bool:
     """Whether the run ended as a model ends what it has to say, and nobody had anything to object."""
     is_whole = run.status == Run.Status.OK and run.finish_reason == "stop" and not run.is_cached
-    return is_whole and not run.flags and bool(run.text.strip()) and not SAYS_NOTHING.search(run.text[:OPENING_CHARS].replace("’", "'"))
+    opening = run.text[:OPENING_CHARS].replace("’", "'").strip()
+    return is_whole and not run.flags and bool(opening) and not SAYS_NOTHING.search(opening)
 
 
 def keep_newest(most: int = MOST_KEPT) -> None:
     """Delete the active tenant's answers beyond the newest `most`."""
-    oldest = CachedAnswer.objects.order_by("-created_at").values_list("created_at", flat=True)[most : most + 1]
-    for created_at in oldest:
-        CachedAnswer.objects.filter(created_at__lte=created_at).delete()
+    if older := list(CachedAnswer.objects.order_by("-created_at", "id").values_list("pk", flat=True)[most:]):
+        CachedAnswer.objects.filter(pk__in=older).delete()
 
 
 def purge() -> int:

@@ -6,7 +6,6 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["minute", 60],
 ];
 const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const short = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -34,10 +33,4 @@ export function since(when: Date, now: Date): string {
     if (Math.abs(seconds) >= size) return ago.format(Math.trunc(seconds / size), unit);
   }
   return "just now";
-}
-
-/** "at 14:05 (in 3 hours)", for a limit that ends. */
-export function until(when: Date, now: Date): string {
-  const isToday = when.toDateString() === now.toDateString();
-  return `${isToday ? `at ${clock.format(when)}` : `on ${full.format(when)}`} (${since(when, now)})`;
 }

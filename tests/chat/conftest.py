@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from apps.tenants.context import tenant_context
 from apps.tenants.models import User
 from config.asgi import application
 from tests.conftest import Cast
+from tests.gateway.stub import Finish, Say, Stub
 
 ACME = "# Handbook\n\n## Leave\n\nEverybody at Acme gets 28 days of paid leave a year, on top of public holidays.\n"
 GLOBEX = "# Guide\n\n## Leave\n\nGlobex gives 25 days of paid leave a year plus your birthday.\n"
@@ -109,3 +110,20 @@ def sessions(request: pytest.FixtureRequest) -> Callable[[], None] | None:
         client = Client()
         client.force_login(user)
         _cookies[user.pk] = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+@pytest.fixture(scope="module")
+def citing_server() -> Iterator[Stub]:
+    with Stub().serving() as stub:
+        yield stub
+
+
+@pytest.fixture
+def model(citing_server: Stub, settings: Any) -> Stub:
+    """A model that cites the first passage."""
+    citing_server.calls.clear()
+    citing_server.scripts.clear()
+    settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "sk-test", citing_server.base_url("openai")
+    citing_server.script(settings.OPENAI_MODEL, Say("You get "), Say("28 days [1]."), Finish())
+    citing_server.model = settings.OPENAI_MODEL
+    return citing_server

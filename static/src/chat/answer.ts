@@ -1,9 +1,10 @@
 // One answer on the page, from the first wait to its sources. Each event of the server is one method.
 import { copyOf, need } from "../dom";
 import { StreamedMarkdown } from "../markdown/stream";
-import { until } from "../times";
-import type { Citation, Failure, Meta, Passage, ReplyEvent } from "./events";
+import type { Citation, Failure, Meta, Note, Passage, ReplyEvent } from "./events";
 import { showMeta } from "./meta";
+import { showNotes } from "./notes";
+import { whenToAskAgain } from "./resets";
 import { sourceList, Sources } from "./sources";
 
 const SLOW_MS = 9_000;
@@ -64,9 +65,9 @@ export class Answer {
     const card = need(this.root, "[data-failure]");
     need(card, "[data-message]").textContent = failure.message;
     need(card, "[data-action]").textContent = failure.action;
-    const reset = need(card, "[data-resets]");
-    if (failure.resets_at) reset.textContent = `It resets ${until(new Date(failure.resets_at), new Date())}.`;
+    this.showReset(failure.resets_at ?? "");
     card.hidden = false;
+    this.note(failure.notes);
     need(this.root, "[data-foot]").hidden = this.source === "";
   }
 
@@ -109,6 +110,18 @@ export class Answer {
     showMeta(need(this.root, "[data-meta]"), meta);
     need(this.root, "[data-foot]").hidden = false;
     need(this.root, "[data-stopped]").hidden = status !== "stopped";
+    this.note(meta.notes);
+  }
+
+  private note(notes: Note[] | undefined): void {
+    showNotes(need(this.root, "[data-notes]"), notes ?? []);
+  }
+
+  /** In the reader's own zone; where there is no time nothing is said. */
+  private showReset(resetsAt: string): void {
+    const place = need<HTMLTimeElement>(this.root, "[data-resets]");
+    place.dateTime = resetsAt;
+    place.textContent = whenToAskAgain(resetsAt, new Date());
   }
 
   private settle(citations: Citation[]): void {
@@ -133,11 +146,14 @@ export class Answer {
     this.markdown.append(text);
     this.close(this.root.dataset.status ?? "ok");
     this.settle(JSON.parse(this.root.dataset.citations || "[]") as Citation[]);
+    const resetsAt = need<HTMLTimeElement>(this.root, "[data-resets]").dateTime;
+    if (resetsAt) this.showReset(resetsAt);
     const meta = need(this.root, "[data-meta]");
-    const { model, provider, cost, latency, inputTokens, outputTokens } = meta.dataset;
-    if (model) {
+    const { model, provider, cost, saved, latency, inputTokens, outputTokens } = meta.dataset;
+    if (model || saved) {
       showMeta(meta, {
-        model,
+        ...(model ? { model } : {}),
+        ...(saved ? { saved_usd: saved } : {}),
         ...(provider ? { provider } : {}),
         cost_usd: cost || null,
         latency_ms: latency ? Number(latency) : null,

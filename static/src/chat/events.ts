@@ -22,12 +22,20 @@ export interface Conversation {
   is_new: boolean;
 }
 
+/** What a reader should know of how an answer came to be. */
+export interface Note {
+  label: string;
+  detail: string;
+}
+
 export interface Meta {
   model?: string;
   provider?: string;
   cost_usd?: string | null;
+  saved_usd?: string;
   latency_ms?: number | null;
   usage?: { input_tokens: number; output_tokens: number };
+  notes?: Note[];
 }
 
 export interface Failure {
@@ -35,6 +43,7 @@ export interface Failure {
   message: string;
   action: string;
   resets_at?: string | null;
+  notes?: Note[];
 }
 
 export type ReplyEvent = { reply: string; cursor: string } & (

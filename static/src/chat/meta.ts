@@ -7,6 +7,7 @@ export function describe(meta: Meta): string[] {
   return [
     meta.model ?? "",
     cost(meta.cost_usd),
+    Number(meta.saved_usd) > 0 ? `${cost(meta.saved_usd)} saved` : "",
     meta.latency_ms == null ? "" : seconds(meta.latency_ms),
     tokens ? `${tokens.toLocaleString()} tokens` : "",
   ].filter(Boolean);

@@ -4,8 +4,9 @@ import { copyOf, need } from "../dom";
 import { Answer } from "./answer";
 import { Composer } from "./composer";
 import { watchCopies } from "./copy";
-import type { Conversation, ReplyEvent, ServerEvent } from "./events";
+import type { Conversation, Failure, ReplyEvent, ServerEvent } from "./events";
 import { PassageCard } from "./passage-card";
+import { whenToAskAgain } from "./resets";
 import { Scroll } from "./scroll";
 import type { Connection } from "./socket";
 import { ChatSocket } from "./socket";
@@ -21,7 +22,7 @@ export class ChatPage {
   private readonly messages: HTMLElement;
   private readonly status: HTMLElement;
   private readonly scroll: Scroll;
-  private readonly composer: Composer;
+  private readonly composer: Composer | null; // none where questions are switched off
   private readonly socket: ChatSocket;
   private readonly answers = new Map<string, Answer>(); // by reply
   private readonly asked = new Map<string, Asked>(); // by the question's id, until it is accepted
@@ -32,10 +33,9 @@ export class ChatPage {
     this.messages = need(root, "[data-messages]");
     this.status = need(root, "[data-status-line]");
     this.scroll = new Scroll(need(root, "[data-scroll]"), need(root, "[data-to-latest]"));
-    this.composer = new Composer(need<HTMLFormElement>(root, "[data-composer]"), {
-      send: (text) => this.ask(text),
-      stop: () => this.stop(),
-    });
+    const form = root.querySelector<HTMLFormElement>("[data-composer]");
+    const on = { send: (text: string) => this.ask(text), stop: () => this.stop() };
+    this.composer = form && new Composer(form, on);
     for (const article of this.messages.querySelectorAll<HTMLElement>("[data-reply]")) this.adopt(article);
     this.socket = new ChatSocket(root.dataset.socketPath ?? "", {
       event: (event) => this.hear(event),
@@ -49,7 +49,7 @@ export class ChatPage {
     root.addEventListener("click", (event) => this.clicked(event.target as Element));
     this.settled();
     this.scroll.toEnd();
-    this.composer.focus();
+    this.composer?.focus();
   }
 
   private ask(text: string): void {
@@ -61,7 +61,7 @@ export class ChatPage {
     this.messages.append(question, answer.root);
     this.asked.set(id, { id, text, question, answer });
     this.socket.send({ type: "ask", id, conversation: this.conversation, text });
-    this.composer.answering = true;
+    if (this.composer) this.composer.answering = true;
     this.scroll.toEnd();
     this.tell("Question sent");
   }
@@ -92,9 +92,11 @@ export class ChatPage {
     const wasOpen = answer.isOpen;
     answer.hear(event);
     this.scroll.follow();
-    if (event.type === "error") this.tell(`${event.message} ${event.action}`);
+    if (event.type === "error") this.tell(sentence(event));
+    if (event.type === "restart") this.tell("Starting again with another model");
     if (event.type === "done" && wasOpen) {
-      this.tell(event.status === "stopped" ? "Answer stopped" : "Answer complete");
+      const labels = (event.notes ?? []).map((note) => note.label);
+      this.tell([event.status === "stopped" ? "Answer stopped" : "Answer complete", ...labels].join(". "));
     }
   }
 
@@ -124,7 +126,7 @@ export class ChatPage {
     asked.question.dataset.state = "failed";
     asked.answer.fail(failure);
     this.scroll.follow();
-    this.tell(`${failure.message} ${failure.action}`);
+    this.tell(sentence(failure));
   }
 
   /** At every connection: follow what is streaming, ask (again) what was not confirmed. The id tells a repeat. */
@@ -162,7 +164,7 @@ export class ChatPage {
   }
 
   private settled(): void {
-    this.composer.answering = this.isAnswering;
+    if (this.composer) this.composer.answering = this.isAnswering;
   }
 
   private showConnection(state: Connection): void {
@@ -173,6 +175,11 @@ export class ChatPage {
   private tell(text: string): void {
     this.status.textContent = text;
   }
+}
+
+/** A failure, for who hears the page. */
+function sentence(failure: Failure): string {
+  return [failure.message, failure.action, whenToAskAgain(failure.resets_at ?? "", new Date())].filter(Boolean).join(" ");
 }
 
 /** crypto.randomUUID exists only on https and localhost. */

@@ -16,7 +16,7 @@ def stage(*, durable: bool = False) -> Iterator[embedded.Services]:
 
     durable: commits wait for the disk.
     """
-    folder = STATE_DIR / "test-benchmark"
+    folder = STATE_DIR / f"test-benchmark-{os.getpid()}"
     embedded.remove(folder)
     services = embedded.start(folder, durable=durable, database="corbel_benchmark")
     media = tempfile.mkdtemp(prefix="corbel-benchmark-")

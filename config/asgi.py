@@ -32,6 +32,12 @@ class Handler(ASGIHandler):
 
     asked: Any = staticmethod(convert_exception_to_response(api_access.serve))
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and api_access.PATH.fullmatch(scope["path"]):
+            await self.handle(scope, receive, send)  # without the thread that each request for a page gets
+        else:
+            await super().__call__(scope, receive, send)
+
     async def get_response_async(self, request: Any) -> Any:
         response = await self.asked(request)
         if response is None:

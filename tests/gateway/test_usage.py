@@ -5,7 +5,6 @@ import json
 import pytest
 from anthropic.types import MessageDeltaUsage
 from anthropic.types import Usage as AnthropicUsage
-from openai.types import CompletionUsage
 
 from apps.runs.gateway.errors import ProviderUnavailable
 from apps.runs.gateway.providers.anthropic import note_usage
@@ -17,11 +16,7 @@ from tests.gateway.stub import Cut, Finish, Garbage, Say
 
 
 def openais(**details) -> Usage:
-    return inclusive(
-        CompletionUsage.model_validate(
-            {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050, **details}
-        )
-    )
+    return inclusive({"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050, **details})
 
 
 def anthropics(start: dict, *deltas: dict) -> Usage:

@@ -15,8 +15,7 @@ from .schemas import has_maps, strict
 from .streaming import Draft, Stream, StreamingProvider
 
 if TYPE_CHECKING:
-    from openai.types import CompletionUsage, ModerationCreateResponse
-    from openai.types.chat import ChatCompletionChunk
+    from openai.types import ModerationCreateResponse
 
 FINISH: dict[str, FinishReason] = {"length": "length", "content_filter": "filter"}
 
@@ -47,12 +46,22 @@ class OpenAIProvider(StreamingProvider):
         return client
 
     async def start(self, client: Any, request: Request, model: str) -> Stream:
-        stream: Stream = await client.chat.completions.create(
-            model=model,
-            messages=[{"role": message.role, "content": message.content} for message in request.messages],
+        from openai import AsyncStream
+
+        # The SDK's own request, as its method for chat completions would make it, with events as plain JSON: making
+        # objects of requests and events takes it longer than all the rest.
+        stream: Stream = await client.post(
+            "/chat/completions",
+            body={
+                "model": model,
+                "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                **self.options(request),
+            },
+            cast_to=object,
             stream=True,
-            stream_options={"include_usage": True},
-            **self.options(request),
+            stream_cls=AsyncStream[object],
         )
         return stream
 
@@ -96,24 +105,24 @@ class OpenAIProvider(StreamingProvider):
                 raise
         raise failure  # not where it was caught: the SDK's exception holds the key
 
-    def read(self, event: ChatCompletionChunk, draft: Draft) -> str:
-        draft.model_answered = event.model or draft.model_answered
-        draft.request_id = draft.request_id or event.id or ""
-        if event.usage and event.usage.prompt_tokens:  # some count nothing, and say 0
-            draft.usage = inclusive(event.usage)
+    def read(self, event: dict[str, Any], draft: Draft) -> str:
+        draft.model_answered = event.get("model") or draft.model_answered
+        draft.request_id = draft.request_id or event.get("id") or ""
+        usage = event.get("usage")
+        if usage and usage.get("prompt_tokens"):  # some count nothing, and say 0
+            draft.usage = inclusive(usage)
             draft.is_usage_final = True
         text = thought = ""
-        for choice in event.choices or ():
-            if choice.delta:
-                text += choice.delta.content or choice.delta.refusal or ""
+        for choice in event.get("choices") or ():
+            if delta := choice.get("delta"):
+                refusal = delta.get("refusal") or ""
+                text += delta.get("content") or refusal
                 # Not in OpenAI's protocol: what others stream while the model thinks.
-                thought += getattr(choice.delta, "reasoning_content", None) or (
-                    getattr(choice.delta, "reasoning", None) or ""
-                )
-                if choice.delta.refusal:
+                thought += delta.get("reasoning_content") or delta.get("reasoning") or ""
+                if refusal:
                     draft.finish_reason = "filter"
-            if choice.finish_reason:
-                draft.finish_reason = FINISH.get(choice.finish_reason, draft.finish_reason)
+            if reason := choice.get("finish_reason"):
+                draft.finish_reason = FINISH.get(reason, draft.finish_reason)
                 draft.is_complete = True
         draft.hear(text, thought)
         return text
@@ -160,13 +169,13 @@ def message_of(body: object) -> str:
     return message if isinstance(message, str) else ""
 
 
-def inclusive(usage: CompletionUsage) -> Usage:
+def inclusive(usage: dict[str, Any]) -> Usage:
     """OpenAI's counts are inclusive already: prompt_tokens contain the cached ones and those written."""
-    asked, answered = usage.prompt_tokens_details, usage.completion_tokens_details
+    asked, answered = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
     return Usage(
-        input_tokens=usage.prompt_tokens or 0,
-        output_tokens=usage.completion_tokens or 0,
-        cached_tokens=(asked and asked.cached_tokens) or 0,
-        cache_write_tokens=(asked and asked.cache_write_tokens) or 0,
-        reasoning_tokens=(answered and answered.reasoning_tokens) or 0,
+        input_tokens=usage.get("prompt_tokens") or 0,
+        output_tokens=usage.get("completion_tokens") or 0,
+        cached_tokens=asked.get("cached_tokens") or 0,
+        cache_write_tokens=asked.get("cache_write_tokens") or 0,
+        reasoning_tokens=answered.get("reasoning_tokens") or 0,
     )

@@ -184,7 +184,8 @@ def together(*names: str) -> list[str]:
 
 
 def providers(name: str) -> dict[str, dict[str, Any]]:
-    """Named model providers: `name` lists them, and each NAME has a NAME_KIND, NAME_API_KEY, NAME_BASE_URL, NAME_MODELS."""
+    """Model providers by name, as `name` lists them. Each has NAME_MODELS and may have NAME_KIND, NAME_API_KEY and
+    NAME_BASE_URL."""
     found: dict[str, dict[str, Any]] = {}
     for provider in words(name):
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", provider) or provider in BUILT_IN_PROVIDERS:
@@ -201,5 +202,5 @@ def providers(name: str) -> dict[str, dict[str, Any]]:
             "models": words(f"{prefix}_MODELS"),
         }
         if not found[provider]["models"]:
-            raise BadSetting(f"{prefix}_MODELS", "is not set", f"Name the models that {provider} has, with commas between.")
+            raise BadSetting(f"{prefix}_MODELS", "is not set", f"Name the models of {provider}, with commas between.")
     return found

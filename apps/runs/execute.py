@@ -137,8 +137,10 @@ async def considered(call: Call, known: Configuration, *, forced: Tier | None) -
         refuse_what_is_off(call, known)
         guarded = await guarding.before(call.asked, configuration=known, ask=one_call, run=run)
         call.request, call.flags = guarded.request, guarded.flags
-        asking = {"feature": run.feature, "configuration": known, "forced": forced, "ask": one_call, "run": run}
-        return await route.choose(call.request, **asking), None
+        chosen = await route.choose(
+            call.request, feature=run.feature, configuration=known, forced=forced, ask=one_call, run=run
+        )
+        return chosen, None
     except Refusal as refusal:
         run.flags = list(refusal.flags) if isinstance(refusal, Objectionable) else []
         return Route(forced or Tier.STANDARD, ""), refusal

@@ -39,9 +39,8 @@ class Stale(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What became of a run that was to begin. `alerts` are the ids of those that it gave rise to."""
+    """How a run began, or was refused: as the cheaper call or not, and the ids of the alerts that it gave rise to."""
 
-    refusal: Refusal | None
     is_cheap: bool
     alerts: tuple[UUID, ...]
 
@@ -75,7 +74,7 @@ def begin(
         run.error_code, run.cost_usd = run.error.code, Decimal(0)
         run.reserved_usd, run.reserved_tokens = Decimal(0), 0
         run.finished_at = run.created_at
-    return Admission(run.error if refused else None, is_cheap, ids(answer["alerts"]))
+    return Admission(is_cheap, ids(answer["alerts"]))
 
 
 def extend(run: Run, *, usd: Decimal, tokens: int) -> bool:
@@ -111,7 +110,7 @@ def call(function: str, parameters: list[Any]) -> Any:
 
 def columns(row: models.Model) -> dict[str, Any]:
     """The row as the database will have it; what the database fills in is null."""
-    values = {field.column: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    values = {str(field.column): getattr(row, field.attname) for field in row._meta.concrete_fields}
     return {name: None if isinstance(value, DatabaseDefault) else value for name, value in values.items()}
 
 

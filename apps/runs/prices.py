@@ -5,6 +5,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
+from django.utils import timezone
 from genai_prices.data_snapshot import get_snapshot
 
 from .models import ModelPrice
@@ -22,6 +23,18 @@ def sync() -> int:
     before = ModelPrice.objects.count()
     ModelPrice.objects.bulk_create(rows, ignore_conflicts=True)
     return ModelPrice.objects.count() - before
+
+
+def enter(provider: str, model: str, *, input_usd: Decimal, output_usd: Decimal) -> ModelPrice:
+    """What requests of any length to a model cost from today on, in US dollars per million tokens."""
+    price, _ = ModelPrice.objects.update_or_create(
+        provider=provider,
+        model=model,
+        valid_from=timezone.now().date(),
+        min_input_tokens=0,
+        defaults={"input_usd": input_usd, "output_usd": output_usd, "source": "entered by hand"},
+    )
+    return price
 
 
 def rows_of(provider: Any) -> list[ModelPrice]:

@@ -161,8 +161,8 @@ def reach(request: Request, tier: Tier, configuration: Configuration) -> tuple[C
     _, found = reached_by(request, tier, configuration)
     if not found and any(choices(configuration, other) for other in allowed_tiers(configuration)):
         raise TooLarge(
-            f"With its answer this takes about {routing.context_needed(request):,} tokens, more than any model has room "
-            "for.",
+            f"With its answer this takes about {routing.context_needed(request):,} tokens, "
+            "more than any model has room for.",
             "Ask a shorter question, or with fewer passages and less history; or an owner or admin adds a model with a "
             "longer context under Settings, Models.",
             code="too_long",

@@ -2,6 +2,10 @@
 
 from datetime import date
 from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
 
 from apps.runs.models import ModelPrice
 from apps.runs.prices import sync
@@ -40,3 +44,21 @@ def test_a_price_holds_from_its_day_until_the_next(db: None) -> None:
     ModelPrice.objects.create(provider="p", model="m", valid_from=date(2999, 1, 1), input_usd=3)
 
     assert ModelPrice.objects.of("p", "m").input_usd == 2
+
+
+def test_an_operator_enters_the_price_of_a_model_of_their_own(db: None) -> None:
+    out = StringIO()
+
+    call_command("prices", "set", "openai", "llama3.2", "0", "0", stdout=out)
+    call_command("prices", "set", "openai", "llama3.2", "0.1", "0.2", stdout=out)
+
+    price = ModelPrice.objects.of("openai", "llama3.2")
+    assert (price.input_usd, price.output_usd) == (Decimal("0.1"), Decimal("0.2"))
+    assert out.getvalue().splitlines() == ["openai llama3.2: $0 in, $0 out.", "openai llama3.2: $0.1 in, $0.2 out."]
+
+
+@pytest.mark.parametrize("amount", ["-1", "NaN", "Infinity", "a lot"])
+def test_what_is_no_price_is_refused(db: None, amount: str) -> None:
+    with pytest.raises(CommandError, match="no amount of US dollars"):
+        call_command("prices", "set", "openai", "llama3.2", "--", amount, "1")
+    assert ModelPrice.objects.of("openai", "llama3.2") is None

@@ -1,16 +1,39 @@
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.runs.prices import sync
+from apps.runs.prices import enter, sync
+
+
+def dollars(text: str) -> Decimal:
+    try:
+        usd = Decimal(text)
+    except InvalidOperation:
+        usd = Decimal(-1)
+    if not usd.is_finite() or usd < 0:
+        raise ArgumentTypeError(f"{text} is no amount of US dollars. Write one such as 0.25, or 0.")
+    return usd
 
 
 class Command(BaseCommand):
-    help = "sync: add the model prices this release knows; edited ones stay."
+    help = "The prices of models, in US dollars per million tokens."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", choices=["sync"])
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("sync", help="add the prices this release knows; edited ones stay")
+        one = actions.add_parser("set", help="what a model costs from today on, such as 0 0 for one of your own")
+        one.add_argument("provider", help="openai, anthropic or a name of PROVIDERS")
+        one.add_argument("model")
+        one.add_argument("input_usd", type=dollars)
+        one.add_argument("output_usd", type=dollars)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{sync()} prices added.")
+        if options["action"] == "sync":
+            self.stdout.write(f"{sync()} prices added.")
+            return
+        price = enter(
+            options["provider"], options["model"], input_usd=options["input_usd"], output_usd=options["output_usd"]
+        )
+        self.stdout.write(f"{price.provider} {price.model}: ${price.input_usd} in, ${price.output_usd} out.")

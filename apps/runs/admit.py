@@ -6,7 +6,7 @@ anew and the call planned again.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -40,8 +40,8 @@ class Call:
     request: Request = field(init=False)  # what the guard left of it
     flags: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()
-    known: Configuration = field(init=False)  # since it was admitted, as are its prices
-    prices: tuple[tuple[Price, ...], ...] = ()  # of each choice
+    cheap_choices: tuple[Choice, ...] = ()  # what a soft budget may make of them
+    known: Configuration = field(init=False)  # since it was admitted
     cached: CachedAnswer | None = None
     scope: str = ""
     said: list[str] = field(default_factory=list)
@@ -64,11 +64,12 @@ def admit(call: Call, chosen: Route, refusal: Refusal | None, known: Configurati
         refusal = error
     if refusal is not None and not call.run.provider:
         nominal(call.run, chosen, known)
+    call.known = known
     admission = ledger.begin(call.run, revision=known.revision, cheap=cheap, refusal=refusal)
     if admission.is_cheap:
-        call.choices = affordable(call, Tier.CHEAP, known)
-    call.known = known
-    call.prices = tuple(chain.prices(choice, known) for choice in call.choices)
+        call.choices = call.cheap_choices
+        if call.scope and call.cache:
+            call.scope = answers.scope_of(call.cache, run=call.run, configuration=known, choices=call.choices)
     if chosen.classified:
         call.run.made_before += (chosen.classified.pk,)
     if call.run.made_before:
@@ -82,11 +83,12 @@ def plan(call: Call, chosen: Route, known: Configuration) -> dict[str, Any] | No
     Raises the Refusal of a call that no model may take.
     """
     run = call.run
+    call.cached, call.scope = None, ""
     refuse_what_is_off(call, known)
     tier = known.at_most(chosen.tier)
     call.choices = affordable(call, tier, known)
     run.flags = list(call.flags)
-    reserve(call, tier, chosen.reason, call.choices, known)
+    reserve(call, tier, chosen.reason, call.choices)
     if call.cache and run.purpose == Run.Purpose.ANSWER and known.policy.cache_is_on:
         call.scope = answers.scope_of(call.cache, run=run, configuration=known, choices=call.choices)
         call.cached = answers.find(call.cache, scope=call.scope, configuration=known)
@@ -96,24 +98,24 @@ def plan(call: Call, chosen: Route, known: Configuration) -> dict[str, Any] | No
     if tier == Tier.CHEAP:
         return None
     try:
-        choices = affordable(call, Tier.CHEAP, known)
+        call.cheap_choices = affordable(call, Tier.CHEAP, known)
     except Refusal:
         return None
     usual = {name: getattr(run, name) for name in PLANNED}
-    reserve(call, Tier.CHEAP, "a budget is nearly spent", choices, known)
+    reserve(call, Tier.CHEAP, "a budget is nearly spent", call.cheap_choices)
     cheap = {name: getattr(run, name) for name in PLANNED}
     for name, value in usual.items():
         setattr(run, name, value)
     return cheap
 
 
-def reserve(call: Call, tier: Tier, reason: str, choices: Sequence[Choice], known: Configuration) -> None:
+def reserve(call: Call, tier: Tier, reason: str, choices: Sequence[Choice]) -> None:
     """Say in the run who is asked first, and what the dearest of them could cost."""
     run, first = call.run, choices[0]
     run.tier, run.route_reason = tier, reason[:200]
     run.provider, run.model = first.target.provider, first.target.model
     pays(run, first)
-    run.reserved_usd = max(bound_usd(call.request, choice, known) for choice in choices)
+    run.reserved_usd = max(bound_usd(call.request, choice.prices) for choice in choices)
     run.reserved_tokens = call.request.most_input_tokens() + call.request.max_output_tokens
 
 
@@ -122,10 +124,10 @@ def pays(run: Run, choice: Choice) -> None:
     run.provider_key_id = choice.account.pk if choice.account else None  # type: ignore[attr-defined]
 
 
-def bound_usd(request: Request, choice: Choice, known: Configuration) -> Decimal:
-    """What a call of this model can cost at most. Raises UnknownPrice."""
+def bound_usd(request: Request, prices: Sequence[Price]) -> Decimal:
+    """What a call of a model with these prices can cost at most. Raises UnknownPrice."""
     return most_usd(
-        chain.prices(choice, known),
+        prices,
         input_tokens=request.most_input_tokens(),
         output_tokens=request.max_output_tokens,
     )
@@ -141,11 +143,12 @@ def affordable(call: Call, tier: Tier, known: Configuration) -> tuple[Choice, ..
         raise NoModelAllowed
     priced = []
     for choice in allowed:
+        prices = chain.prices(choice, known)
         try:
-            bound_usd(call.request, choice, known)
+            bound_usd(call.request, prices)
         except UnknownPrice:
             continue
-        priced.append(choice)
+        priced.append(replace(choice, prices=prices))
     if not priced:
         raise Unpriced([str(choice.target) for choice in allowed])
     return tuple(priced)

@@ -35,7 +35,7 @@ def add(*, scope: str, subject: str, period: str, **values: Any) -> Budget:
     try:
         with transaction.atomic():
             budget = Budget.objects.create(scope=scope, subject=subject, period=period, **values)
-            note("added", budget, limit=limit(budget))
+            note("budget.added", budget, limit=limit(budget))
     except IntegrityError:
         raise Refused("There is such a budget already. Change that one, or choose another period.") from None
     return budget
@@ -54,18 +54,18 @@ def change(budget: Budget, **values: Any) -> Budget:
         if changes:
             current.save(update_fields=list(values))
             current.alerts.filter(spent_usd__lt=F("percent") * current.cap_usd / 100).delete()
-            note("changed", current, **changes)
+            note("budget.changed", current, **changes)
     return current
 
 
 def remove(budget: Budget) -> None:
     with one_at_a_time():
-        note("removed", budget, limit=limit(budget))
+        note("budget.removed", budget, limit=limit(budget))
         budget.delete()
 
 
 def note(deed: str, budget: Budget, **details: Any) -> None:
-    record(f"budget.{deed}", budget, who=who(budget), **details)
+    record(deed, budget, who=who(budget), **details)
 
 
 def who(budget: Budget) -> str:
@@ -82,7 +82,7 @@ def plain(value: Any) -> Any:
 
 
 def features() -> list[str]:
-    """What calls are made for here, by name: those that have been counted or have a budget."""
+    """What calls are made for, by name: what can be switched off, and what has been counted or has a budget."""
     counted = Spend.objects.filter(scope=Scope.FEATURE).values_list("subject", flat=True)
     budgeted = Budget.objects.filter(scope=Scope.FEATURE).exclude(subject="").values_list("subject", flat=True)
-    return sorted({"chat", *counted, *budgeted})
+    return sorted({"chat", "api", *counted, *budgeted})

@@ -36,6 +36,7 @@ class Choice:
     target: Target
     context_tokens: int | None = None
     account: ProviderKey | None = None
+    prices: tuple[Price, ...] = ()  # those that held when its call was admitted
 
     @property
     def circuit(self) -> str:

@@ -16,10 +16,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError, IntegrityError
 from pydantic import BaseModel
 
 from apps.prompts.models import PromptVersion
@@ -37,7 +37,7 @@ from .explain import INTERNAL, Fault, explain
 from .gateway import client
 from .gateway.errors import GatewayError
 from .gateway.pricing import cost_usd, price_for
-from .gateway.types import Attempt, Deadlines, OnDelta, Reply, Request, Usage
+from .gateway.types import TOKEN_COUNTS, Attempt, Deadlines, OnDelta, Reply, Request, Usage
 from .models import CachedAnswer, Policy, Run
 from .refusals import Objectionable, Refusal
 from .route import Route
@@ -46,7 +46,9 @@ __all__ = ["CacheQuery", "Fault", "complete", "embed", "explain"]
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 OnRestart = Callable[[], Awaitable[None]]
+NAME_CHARS = 120  # as the columns have room for
 RELAXED = 0.90  # how similar a question must be whose answer is given when no model answers
 
 
@@ -115,7 +117,7 @@ async def one_call(
     call = Call(request, run, tier=tier, model=model, cache=cache)
     known = await known_configuration()
     for _ in range(STALE_AT_MOST):
-        chosen, refusal = await considered(call, known, forced=tier)
+        chosen, refusal = await considered(call, known, forced=tier, stop=stop)
         try:
             await admitted(call, chosen, refusal, known)
             break
@@ -130,15 +132,19 @@ async def one_call(
     return await answer(call, on_delta=on_delta, on_restart=on_restart, stop=stop, deadlines=deadlines or Deadlines())
 
 
-async def considered(call: Call, known: Configuration, *, forced: Tier | None) -> tuple[Route, Refusal | None]:
+async def considered(
+    call: Call, known: Configuration, *, forced: Tier | None, stop: asyncio.Event | None
+) -> tuple[Route, Refusal | None]:
     """What the guard leaves of the request, which is then the call's, and the way it takes; or why it takes none."""
     run = call.run
     try:
         refuse_what_is_off(call, known)
-        guarded = await guarding.before(call.asked, configuration=known, ask=one_call, run=run)
-        call.request, call.flags = guarded.request, guarded.flags
+        guarded = await unless_stopped(guarding.before(call.asked, configuration=known, run=run), stop)
+        if guarded:
+            call.request, call.flags = guarded.request, guarded.flags
+        ask = partial(one_call, stop=stop)
         chosen = await route.choose(
-            call.request, feature=run.feature, configuration=known, forced=forced, ask=one_call, run=run
+            call.request, feature=run.feature, configuration=known, forced=forced, ask=ask, run=run
         )
         return chosen, None
     except Refusal as refusal:
@@ -156,6 +162,12 @@ async def admitted(call: Call, chosen: Route, refusal: Refusal | None, known: Co
         _leaving.add(leaving)
         leaving.add_done_callback(_leaving.discard)
         await asyncio.shield(leaving)
+        raise
+    except ledger.Stale:
+        raise
+    except Exception:
+        call.run.status, call.run.error_code = Run.Status.FAILED, INTERNAL.code
+        await asyncio.shield(in_thread(surely, settle, call))  # it may have been written
         raise
 
 
@@ -185,6 +197,7 @@ async def answer(
     async def hear(text: str) -> None:
         if call.ttft_ms is None:
             call.ttft_ms = elapsed_ms(call.began)
+        text = printable(text)
         call.said.append(text)
         if on_delta:
             await on_delta(text)
@@ -214,12 +227,16 @@ async def answer(
         )
         reply = await unless_stopped(calling, stop)
         if reply is None:
+            await watch.release()
+        else:
+            await unless_stopped(watch.finish(), stop)
+        if reply is None or (stop and stop.is_set()):
             stopped(call)
         else:
-            await watch.finish()
             answered(call, reply)
     except GatewayError as error:
         log.warning("run %s: %s", run.id, error)
+        await watch.release()
         failed(call, error)
         if call.scope and (restarts or not call.said) and await in_thread(answer_from_cache, call):
             if call.said:
@@ -275,7 +292,7 @@ def has_room(call: Call, index: int) -> bool:
     """Whether the reservation covers one more attempt beside those that have used tokens; it is raised if need be."""
     run = call.run
     spent_usd, used = spent(call)
-    needed_usd = spent_usd + bound_usd(call.request, call.choices[index], call.known)
+    needed_usd = spent_usd + bound_usd(call.request, call.choices[index].prices)
     needed = used.input_tokens + used.output_tokens + call.request.most_input_tokens() + call.request.max_output_tokens
     more_usd, more = max(Decimal(0), needed_usd - run.reserved_usd), max(0, needed - run.reserved_tokens)
     return not (more_usd or more) or ledger.extend(run, usd=more_usd, tokens=more)
@@ -291,34 +308,39 @@ def cost_of(call: Call, attempt: Attempt) -> Decimal:
     """By the price of the model that was asked, for as many tokens as it read."""
     if attempt.usage is None:
         return Decimal(0)
-    return cost_usd(attempt.usage, price_for(call.prices[attempt.endpoint_index], attempt.usage))
+    return cost_usd(attempt.usage, price_for(call.choices[attempt.endpoint_index].prices, attempt.usage))
 
 
 def added(usages: Sequence[Usage]) -> Usage:
     """The tokens of several attempts, together."""
-    counts = {name: sum(getattr(usage, name) for usage in usages) for name in COUNTS}
+    counts = {name: sum(getattr(usage, name) for usage in usages) for name in TOKEN_COUNTS}
     return Usage(**counts, estimated=any(usage.estimated for usage in usages))
-
-
-COUNTS = (
-    *("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
-    "reasoning_tokens",
-)
 
 
 def answered(call: Call, reply: Reply) -> None:
     run = call.run
     run.status, run.error_code = Run.Status.OK, ""
-    run.text, run.finish_reason = reply.text, reply.finish_reason
-    run.provider_answered, run.model_answered = reply.target.provider, reply.model_answered
-    run.request_id = reply.request_id
+    run.text, run.finish_reason = printable(reply.text), reply.finish_reason
+    run.provider_answered, run.model_answered = reply.target.provider, name_of(reply.model_answered)
+    run.request_id = name_of(reply.request_id)
     run.flags = [*run.flags, *guarding.after(reply.text, call.request)]
     pays(run, call.choices[reply.attempts[-1].endpoint_index])
 
 
+def printable(text: str) -> str:
+    """Without the one character that Postgres keeps nowhere."""
+    return text.replace("\0", "")
+
+
+def name_of(value: object) -> str:
+    """A name that came over the wire, as a column holds it."""
+    return printable(str(value))[:NAME_CHARS]
+
+
 def failed(call: Call, error: GatewayError) -> None:
     run = call.run
-    run.status, run.error, run.error_code, run.request_id = Run.Status.FAILED, error, error.code, error.request_id
+    run.status, run.error, run.error_code = Run.Status.FAILED, error, error.code
+    run.request_id = name_of(error.request_id)
     if error.attempts:
         pays(run, call.choices[error.attempts[-1].endpoint_index])
 
@@ -340,7 +362,11 @@ def settle(call: Call) -> None:
     run.attempts = [attempt_json(call, attempt) for attempt in call.attempts]
     if run.cost_usd > run.reserved_usd:
         log.error("run %s cost $%s, more than the $%s reserved as its bound", run.pk, run.cost_usd, run.reserved_usd)
-    alerts.send(ledger.close(run))
+    try:
+        alerts.send(ledger.close(run))
+    except (DataError, IntegrityError):  # something in it can't be stored; its reservation must not stay open
+        log.exception("run %s could not be closed as it ended", run.pk)
+        alerts.send(ledger.close_lost(require_tenant_id(), run.pk)[1])
     if call.scope and call.cache and not run.is_cached and run.status == Run.Status.OK:
         try:
             answers.store(call.cache, scope=call.scope, run=run, configuration=call.known)
@@ -355,6 +381,8 @@ def attempt_json(call: Call, attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status,
         "latency_ms": attempt.latency_ms,
     }
+    if call.choices[attempt.endpoint_index].account:
+        said["payer"] = Run.Payer.TENANT
     if attempt.is_retry:
         said["is_retry"] = True
     if attempt.usage:
@@ -385,7 +413,7 @@ def embed(texts: Sequence[str], *, feature: str, user: User | None = None) -> np
         run.status, run.error_code, run.input_tokens = Run.Status.OK, "", embeddings.usage.input_tokens
     finally:
         run.latency_ms = elapsed_ms(began)
-        ledger.close(run)
+        alerts.send(ledger.close(run))
     return embeddings.vectors
 
 
@@ -395,8 +423,8 @@ async def known_configuration() -> Configuration:
     return await in_thread(configuration.current)
 
 
-async def unless_stopped(calling: Coroutine[Any, Any, Reply], stop: asyncio.Event | None) -> Reply | None:
-    """The reply, or None if `stop` is set first; the provider's stream is closed before this returns."""
+async def unless_stopped(calling: Coroutine[Any, Any, T], stop: asyncio.Event | None) -> T | None:
+    """What it returns, or None if `stop` is set first; a provider's stream is closed before this returns."""
     if stop is None:
         return await calling
     call, stopping = asyncio.ensure_future(calling), asyncio.ensure_future(stop.wait())

@@ -5,7 +5,6 @@ What is noticed is written in the run's flags, see `noticed`; the workspace's po
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any
 
 from .configuration import Configuration
 from .gateway.guard import Leaked, Watcher, cites_unknown, clean, defuse
@@ -28,7 +27,7 @@ class Guarded:
     flags: tuple[str, ...] = ()
 
 
-async def before(request: Request, *, configuration: Configuration, ask: Any, run: Run) -> Guarded:
+async def before(request: Request, *, configuration: Configuration, run: Run) -> Guarded:
     """Raises TooLarge or Objectionable. `run` is the call's, not written yet.
 
     Passages are looked at too and never refused: whoever asks is not to blame for what a document says. A call that
@@ -146,6 +145,12 @@ class Watch:
         self._watcher = Watcher(self._canary)
         self._heard.clear()
         self.generated.clear()
+
+    async def release(self) -> None:
+        """Hand on what was held back of an answer that broke off, unless it is much of the canary."""
+        kept = self._watcher.end()
+        if len(kept) <= len(self._canary) // 2:
+            await self._hand_on(kept)
 
     async def finish(self) -> None:
         """Hand on what was held back."""

@@ -13,7 +13,7 @@ from django.conf import settings
 from apps.tenants.models import ProviderKey
 from apps.tenants.threads import in_thread, surely
 
-from . import chain, ledger
+from . import alerts, chain, ledger
 from .admit import admit_free
 from .chain import Choice
 from .circuits import circuits
@@ -87,7 +87,11 @@ async def moderate(text: str, *, known: Configuration, about: Run, is_written: b
         return None
     finally:
         run.latency_ms = round((time.monotonic() - began) * 1000)
-        await asyncio.shield(in_thread(surely, ledger.close, run))
+        await asyncio.shield(in_thread(surely, close, run))
+
+
+def close(run: Run) -> None:
+    alerts.send(ledger.close(run))
 
 
 async def asked(choice: Choice, text: str) -> Moderation:

@@ -9,7 +9,6 @@ CANARY = "canary"
 CITATION_UNKNOWN = "citation_unknown"
 MODERATED = "moderated"
 UNMODERATED = "moderation_unavailable"
-SIMILAR_ANSWER = "similar_answer"
 
 
 class Meaning(NamedTuple):
@@ -29,7 +28,6 @@ MEANINGS = {
     CITATION_UNKNOWN: ("Unknown source", "The answer cites a passage that it wasn’t given. That mark leads nowhere."),
     MODERATED: ("Moderated", "The provider’s moderation objected to the question or the answer."),
     UNMODERATED: ("Not moderated", "Moderation is switched on, and no provider gave it for this call."),
-    SIMILAR_ANSWER: ("Similar answer", "No model answered, so the answer to a similar question was given again."),
 }
 
 

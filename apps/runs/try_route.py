@@ -161,7 +161,7 @@ def passed_by(request: Request, choice: Choice, known: Configuration, bound: Dec
 
 def bound_of(request: Request, choice: Choice, known: Configuration) -> Decimal | None:
     try:
-        return bound_usd(request, choice, known)
+        return bound_usd(request, chain.prices(choice, known))
     except UnknownPrice:
         return None
 

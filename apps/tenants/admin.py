@@ -130,6 +130,8 @@ class FlagForm(forms.ModelForm):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not kwargs.get("instance"):
+            kwargs["initial"] = {"is_on": False, **(kwargs.get("initial") or {})}  # one adds a switch to switch off
         super().__init__(*args, **kwargs)
         # Django would compare it with the rows of a workspace, and there is none; `clean` compares it with all.
         self.instance.validate_constraints = lambda exclude=None: None

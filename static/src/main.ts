@@ -9,6 +9,7 @@ import { watchUploads } from "./knowledge/upload";
 import { showDocument } from "./knowledge/viewer";
 import { watchMenus } from "./menus";
 import { watchPasskeys } from "./passkeys";
+import { showSection } from "./sections";
 import { watchThemes } from "./theme";
 import { watchTimes } from "./times";
 
@@ -21,4 +22,5 @@ watchTimes();
 watchConversations();
 watchUploads();
 showDocument();
+showSection();
 watchCopyButtons();

@@ -324,9 +324,9 @@ async def test_a_document_that_gives_orders_makes_nothing_happen(
 async def test_a_configuration_without_a_policy_row_guards_by_the_defaults(committed_cast: Cast) -> None:
     with tenant_context(committed_cast.acme):
         known = await in_thread(configuration.fresh)
-        guarded = await guarding.before(asking(ORDERS), configuration=known, ask=None, run=Run(feature="chat"))
+        guarded = await guarding.before(asking(ORDERS), configuration=known, run=Run(feature="chat"))
         blocking = replace(known, policy=Policy(on_injection="block"))
         with pytest.raises(Objectionable) as refused:
-            await guarding.before(asking(ORDERS), configuration=blocking, ask=None, run=Run(feature="chat"))
+            await guarding.before(asking(ORDERS), configuration=blocking, run=Run(feature="chat"))
 
     assert guarded.flags == refused.value.flags == ("injection",)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.knowledge.models import Document
 from apps.prompts.models import PromptVersion
-from apps.runs.models import Run
+from apps.runs.models import Budget, Run
 from apps.tenants.audit import record
 from apps.tenants.context import tenant_context
 from apps.tenants.models import AuditEvent, Domain, Invitation, Membership, Tenant, User
@@ -59,6 +59,7 @@ def fill(tenant: Tenant, user: User) -> dict[str, object]:
                 title=f"{name}-secret", filename="x.txt", kind="txt", size_bytes=1, sha256=name, uploaded_by=user
             ),
             "runs/run": Run.objects.create(feature=f"{name}-secret", provider="p", model="m", user=user),
+            "runs/budget": Budget.objects.create(scope="feature", subject=f"{name}-secret", cap_usd=1),
             "prompts/promptversion": PromptVersion.objects.create(
                 tenant=tenant, prompt=default.prompt, number=77, body=f"{name}-secret", checksum="x"
             ),

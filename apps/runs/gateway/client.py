@@ -167,6 +167,8 @@ class _Call:
             if said:
                 self.broken = error
                 verdict = VERDICTS[Interrupted.breaker] if verdict == "nothing" else verdict
+                if isinstance(error, DeadlineExceeded) and error.deadline == "total":  # long, and never silent
+                    verdict = "nothing"
             elif is_ours(error, left_s, self.deadlines):
                 verdict = "nothing"
             return error

@@ -81,6 +81,21 @@ class Request:
         return sent + TOKENS_AROUND + (SCHEMA_TOKENS + len(json.dumps(self.schema)) if self.schema is not None else 0)
 
 
+TOKEN_COUNTS = (
+    *("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
+    "reasoning_tokens",
+)
+MOST_TOKENS = 2**31 - 1
+
+
+def as_count(value: object) -> int:
+    """A number of tokens, whatever a provider sent as one: whole, not negative, and no larger than a column holds."""
+    try:
+        return min(max(int(value), 0), MOST_TOKENS)  # type: ignore[call-overload,no-any-return]
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one call, inclusive: the four kinds below the first two are parts of them.
@@ -97,6 +112,12 @@ class Usage:
     cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+    def __post_init__(self) -> None:
+        for name in TOKEN_COUNTS:  # what comes over the wire may be anything
+            count = getattr(self, name)
+            if type(count) is not int or not 0 <= count <= MOST_TOKENS:
+                object.__setattr__(self, name, as_count(count))
 
     @classmethod
     def estimate(cls, request: Request, text: str, pieces: int = 0) -> Usage:

@@ -109,7 +109,10 @@ BEGIN
     at := runs_take_turn(run.tenant_id);
     run.created_at := at;
 
-    IF refused IS NULL AND run.purpose = 'answer' AND run.kind = 'completion' AND run.parent_id IS NULL
+    -- What is asked before an answer (which model takes it, whether moderation objects) isn't counted, and isn't asked
+    -- for an answer that would be refused.
+    IF refused IS NULL AND run.purpose IN ('answer', 'classify', 'moderate') AND run.kind = 'completion'
+        AND run.parent_id IS NULL
         AND workspace.requests_per_minute IS NOT NULL AND coalesce(run.user_id, run.api_key_id) IS NOT NULL
     THEN
         IF workspace.requests_per_minute = 0 THEN
@@ -117,13 +120,13 @@ BEGIN
         ELSIF run.user_id IS NOT NULL THEN
             SELECT before.created_at + interval '1 minute' INTO again_at FROM runs_run AS before
             WHERE before.tenant_id = run.tenant_id AND before.user_id = run.user_id
-                AND before.created_at > at - interval '1 minute' AND before.status <> 'refused'
+                AND before.created_at > at - interval '1 minute' AND (before.status <> 'refused' OR before.cost_usd > 0)
                 AND before.purpose = 'answer' AND before.kind = 'completion' AND before.parent_id IS NULL
             ORDER BY before.created_at DESC OFFSET workspace.requests_per_minute - 1 LIMIT 1;
         ELSE
             SELECT before.created_at + interval '1 minute' INTO again_at FROM runs_run AS before
             WHERE before.tenant_id = run.tenant_id AND before.api_key_id = run.api_key_id
-                AND before.created_at > at - interval '1 minute' AND before.status <> 'refused'
+                AND before.created_at > at - interval '1 minute' AND (before.status <> 'refused' OR before.cost_usd > 0)
                 AND before.purpose = 'answer' AND before.kind = 'completion' AND before.parent_id IS NULL
             ORDER BY before.created_at DESC OFFSET workspace.requests_per_minute - 1 LIMIT 1;
         END IF;
@@ -258,6 +261,12 @@ BEGIN
     SELECT coalesce(bool_and(NOT holds.is_hard OR holds.spent_usd + holds.reserved_usd + usd <= holds.cap_usd), true)
     INTO has_room FROM runs_budgets_of(tenant, run.user_id, run.feature, run.api_key_id) AS holds;
     IF has_room THEN
+        -- Once its day is over nobody counts for it any more, and so nothing can be added.
+        SELECT spend.day = (run.created_at AT TIME ZONE 'UTC')::date
+        INTO has_room FROM runs_spend AS spend
+        WHERE spend.tenant_id = tenant AND spend.scope = 'workspace' AND spend.subject = '';
+    END IF;
+    IF has_room THEN
         SELECT workspace.tokens_per_day IS NULL
             OR spend.day_tokens + spend.day_reserved_tokens + tokens <= workspace.tokens_per_day
         INTO has_room FROM runs_spend AS spend, tenants_tenant AS workspace
@@ -296,7 +305,9 @@ BEGIN
     UPDATE runs_run SET
         status = run.status, error_code = run.error_code, finished_at = run.finished_at,
         provider_answered = run.provider_answered, model_answered = run.model_answered, request_id = run.request_id,
-        payer = run.payer, provider_key_id = run.provider_key_id,
+        payer = run.payer, provider_key_id = (
+            SELECT id FROM tenants_providerkey AS held WHERE held.tenant_id = tenant AND held.id = run.provider_key_id
+        ),
         input_tokens = run.input_tokens, cached_tokens = run.cached_tokens,
         cache_write_tokens = run.cache_write_tokens, output_tokens = run.output_tokens,
         reasoning_tokens = run.reasoning_tokens, is_estimated = run.is_estimated,
@@ -306,7 +317,7 @@ BEGIN
     WHERE tenant_id = tenant AND id = run_id;
 
     usd := coalesce(run.cost_usd, 0);
-    tokens := CASE WHEN run.status = 'lost' THEN before.reserved_tokens ELSE run.input_tokens + run.output_tokens END;
+    tokens := CASE WHEN run.status = 'lost' THEN before.reserved_tokens ELSE run.input_tokens::bigint + run.output_tokens END;
     IF run.kind <> 'completion' THEN
         tokens := 0;
     END IF;

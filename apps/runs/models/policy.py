@@ -53,6 +53,7 @@ class Policy(TenantOwned):
     max_input_chars = models.PositiveIntegerField("longest request in characters", default=400_000)
 
     class Meta:
+        verbose_name_plural = "policies"
         constraints = [models.UniqueConstraint(fields=["tenant"], name="policy_once")]
 
     def __str__(self) -> str:

@@ -60,9 +60,7 @@ class Run(TenantOwned):
     api_key = models.ForeignKey(
         "tenants.ApiKey", null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False
     )
-    parent = models.ForeignKey(
-        "self", null=True, on_delete=models.SET_NULL, related_name="children", db_constraint=False
-    )
+    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False)
     purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.ANSWER)
     feature = models.CharField(max_length=40)
     prompt_version = models.ForeignKey("prompts.PromptVersion", null=True, on_delete=models.PROTECT, related_name="+")

@@ -1,4 +1,4 @@
-"""`{% for noticed in run.flags|explained %}`: what the guard noticed, in words."""
+"""`{% for noticed in run.flags|explained %}`: what the guard noticed. `{{ code|in_words }}`: "Budget spent"."""
 
 from django import template
 
@@ -6,3 +6,8 @@ from ..noticed import explained
 
 register = template.Library()
 register.filter("explained", explained)
+
+
+@register.filter
+def in_words(code: str) -> str:
+    return code.replace("_", " ").capitalize()

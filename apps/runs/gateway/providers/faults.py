@@ -17,6 +17,8 @@ from ..types import Target
 DETAIL_LENGTH = 300
 
 MONEY = {"billing_error", "insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+MONEY_OPENINGS = ("your credit balance is too low", "you have reached your specified api usage limits")
+SAYS_MONEY = (None, 402, 403, 429)
 MONEY_WORDS = ("credit balance is too low", "api usage limits", "spend limit", "exceeded your current quota")
 TOO_LONG = {"context_length_exceeded", "request_too_large", "string_above_max_length"}
 TOO_LONG_WORDS = (
@@ -81,7 +83,10 @@ def fault(
 
 def classify(status: int | None, names: set[str], message: str) -> type[GatewayError]:
     if status is None or 400 <= status < 500:
-        if names & MONEY or any(words in message for words in MONEY_WORDS):
+        # A 400 repeats what was asked, which may be anybody's words: there only how the sentence begins counts.
+        # Most of what a 4xx says repeats what was asked, which may be anybody's words.
+        says_so = status in SAYS_MONEY and any(words in message for words in MONEY_WORDS)
+        if names & MONEY or says_so or message.startswith(MONEY_OPENINGS):
             return errors.OutOfMoney
         if names & TOO_LONG or any(words in message for words in TOO_LONG_WORDS):
             return errors.TooLong

@@ -31,7 +31,7 @@ AMOUNT = {
 }
 
 SOFT_ACTIONS = [
-    (Budget.SoftAction.NOTIFY, "Tell owners and admins, at 50, 80 and 100 %"),
+    (Budget.SoftAction.NOTIFY, "Tell owners and admins"),
     (Budget.SoftAction.DEGRADE, "Tell them, and use cheap models"),
 ]
 

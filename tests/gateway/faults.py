@@ -30,7 +30,8 @@ class Fault:
 
     def after(self) -> "Fault":
         """The same after the first words: nothing is asked twice, and without a restart nobody else either."""
-        return Fault(self.name, self.code, self.steps, 1, False, "failed", "after", self.sdks)
+        verdict = "nothing" if self.name == "slow drip" else "failed"  # it was never silent
+        return Fault(self.name, self.code, self.steps, 1, False, verdict, "after", self.sdks)
 
     def __str__(self) -> str:
         return f"{self.name}, {self.when}".replace(" ", "_")
@@ -66,7 +67,7 @@ STREAMS = (
     transient("stall", Stall(), code="deadline_exceeded"),
 )
 FILTER = Fault("content filter", "content_filtered", (Finish("content_filter"),))
-DRIP = Fault("slow drip", "deadline_exceeded", (*[Say("drip "), Wait(0.05)] * 100, Finish()), verdict="failed")
+DRIP = Fault("slow drip", "deadline_exceeded", (*[Say("drip "), Wait(0.05)] * 100, Finish()))
 
 BEFORE = (*REFUSALS, *STREAMS, FILTER)
 AFTER = tuple(fault.after() for fault in (*STREAMS, DRIP))

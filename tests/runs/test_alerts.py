@@ -56,6 +56,15 @@ def test_each_threshold_is_mailed_once(cast: Cast, admin: User) -> None:
         assert Alert.objects.filter(sent_at=None).count() == 0
 
 
+def test_the_soft_limit_is_a_threshold_too(cast: Cast) -> None:
+    with tenant_context(cast.acme):
+        budget(10, soft_percent=65)
+        for cost in ("6.49", "0.01", "1.40"):
+            spend(cost)
+
+        assert sorted(Alert.objects.values_list("percent", flat=True)) == [50, 65]
+
+
 def test_what_a_mail_says(cast: Cast, settings: Any) -> None:
     settings.PUBLIC_URL = "https://corbel.example"
     with tenant_context(cast.acme):

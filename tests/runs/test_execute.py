@@ -182,7 +182,7 @@ async def test_a_cancelled_call_is_closed_and_its_run_settled(committed_cast: Ca
 
     with tenant_context(committed_cast.acme):
         task = asyncio.create_task(execute.complete(QUESTION, feature="chat", on_delta=hear))
-        await heard.wait()
+        await asyncio.wait_for(heard.wait(), 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -166,7 +166,7 @@ class Calls(RuleBasedStateMachine):
         return {
             (each.pk, key[1], self.start(key, each.period), percent)
             for each, key in self.holding(keys)
-            for percent in Alert.PERCENTS
+            for percent in {*Alert.PERCENTS, each.soft_percent}
             if self.spent(key, each.period) * 100 >= each.cap_usd * percent
         }
 
@@ -272,6 +272,7 @@ class Calls(RuleBasedStateMachine):
             for each, key in self.holding(call.keys)
         )
         limit = Tenant.objects.get(pk=self.tenant.pk).tokens_per_day
+        has_room = has_room and call.day == self.counted["workspace", ""]  # nothing is added to a day that is over
         has_room = has_room and (limit is None or sum(self.tokens_today()) + tokens <= limit)
 
         assert ledger.extend(call.run, usd=more, tokens=tokens) == has_room

@@ -70,7 +70,9 @@ RETURNS jsonb LANGUAGE sql AS $$
         INSERT INTO runs_alert (id, tenant_id, budget_id, subject, period_start, percent, spent_usd, created_at)
         SELECT gen_random_uuid(), tenant, budget.budget_id, budget.subject, budget.period_start, percent,
             budget.spent_usd, clock_timestamp()
-        FROM runs_budgets_of(tenant, person, feature, api_key) AS budget, unnest(ARRAY[50, 80, 100]) AS percent
+        FROM runs_budgets_of(tenant, person, feature, api_key) AS budget, LATERAL (
+            SELECT DISTINCT unnest(ARRAY[50, 80, 100, round(budget.soft_usd * 100 / budget.cap_usd)::int])
+        ) AS thresholds (percent)
         WHERE budget.spent_usd >= budget.cap_usd * percent / 100
             OR budget.budget_id = refused_by AND percent = 100
         ON CONFLICT DO NOTHING

@@ -87,7 +87,7 @@ class Spend(TenantOwned):
 
 
 class Alert(TenantOwned):
-    """A budget reached 50, 80 or 100 % of its cap in one period. Mailed once; `sent_at` says when."""
+    """A budget reached its soft limit, or 50, 80 or 100 % of its cap, in one period. Mailed once, at `sent_at`."""
 
     PERCENTS: ClassVar[tuple[int, ...]] = (50, 80, 100)
 

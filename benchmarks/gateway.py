@@ -30,7 +30,7 @@ from .stage import stage
 PARALLEL = (1, 16, 64)
 CALLS = {1: 600, 16: 2_000, 64: 2_000}
 WARM_UP = 200
-PASSES = 1
+PASSES = 3
 WORDS = "lorem " * 60
 MODEL = "gpt-5-mini"
 STARTS_WITHIN_S = 90

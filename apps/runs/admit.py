@@ -5,7 +5,7 @@ anew and the call planned again.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -24,8 +24,6 @@ from .route import Route
 
 STALE_AT_MOST = 5  # times in a row; somebody would have to change settings within every millisecond
 CHANGING = "How models are called has changed again and again while a call was planned."
-# What differs between the usual call and the cheap one.
-PLANNED = ("tier", "route_reason", "provider", "model", "payer", "provider_key_id", "reserved_usd", "reserved_tokens")
 
 
 @dataclass(slots=True)
@@ -88,7 +86,7 @@ def plan(call: Call, chosen: Route, known: Configuration) -> dict[str, Any] | No
     tier = known.at_most(chosen.tier)
     call.choices = affordable(call, tier, known)
     run.flags = list(call.flags)
-    reserve(call, tier, chosen.reason, call.choices)
+    fill(run, planned(call, tier, chosen.reason, call.choices))
     if call.cache and run.purpose == Run.Purpose.ANSWER and known.policy.cache_is_on:
         call.scope = answers.scope_of(call.cache, run=run, configuration=known, choices=call.choices)
         call.cached = answers.find(call.cache, scope=call.scope, configuration=known)
@@ -101,27 +99,32 @@ def plan(call: Call, chosen: Route, known: Configuration) -> dict[str, Any] | No
         call.cheap_choices = affordable(call, Tier.CHEAP, known)
     except Refusal:
         return None
-    usual = {name: getattr(run, name) for name in PLANNED}
-    reserve(call, Tier.CHEAP, "a budget is nearly spent", call.cheap_choices)
-    cheap = {name: getattr(run, name) for name in PLANNED}
-    for name, value in usual.items():
+    return planned(call, Tier.CHEAP, "a budget is nearly spent", call.cheap_choices)
+
+
+def planned(call: Call, tier: Tier, reason: str, choices: Sequence[Choice]) -> dict[str, Any]:
+    """What the run's row says of a call of these models: who is asked first, and what the dearest could cost."""
+    first = choices[0]
+    return {
+        "tier": tier,
+        "route_reason": reason[:200],
+        "provider": first.target.provider,
+        "model": first.target.model,
+        **paid_by(first),
+        "reserved_usd": max(choice.bound_usd for choice in choices),
+        "reserved_tokens": call.request.most_input_tokens() + call.request.max_output_tokens,
+    }
+
+
+def paid_by(choice: Choice) -> dict[str, Any]:
+    if choice.account:
+        return {"payer": Run.Payer.TENANT, "provider_key_id": choice.account.pk}
+    return {"payer": Run.Payer.PLATFORM, "provider_key_id": None}
+
+
+def fill(run: Run, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
         setattr(run, name, value)
-    return cheap
-
-
-def reserve(call: Call, tier: Tier, reason: str, choices: Sequence[Choice]) -> None:
-    """Say in the run who is asked first, and what the dearest of them could cost."""
-    run, first = call.run, choices[0]
-    run.tier, run.route_reason = tier, reason[:200]
-    run.provider, run.model = first.target.provider, first.target.model
-    pays(run, first)
-    run.reserved_usd = max(bound_usd(call.request, choice.prices) for choice in choices)
-    run.reserved_tokens = call.request.most_input_tokens() + call.request.max_output_tokens
-
-
-def pays(run: Run, choice: Choice) -> None:
-    run.payer = Run.Payer.TENANT if choice.account else Run.Payer.PLATFORM
-    run.provider_key_id = choice.account.pk if choice.account else None  # type: ignore[attr-defined]
 
 
 def bound_usd(request: Request, prices: Sequence[Price]) -> Decimal:
@@ -145,10 +148,10 @@ def affordable(call: Call, tier: Tier, known: Configuration) -> tuple[Choice, ..
     for choice in allowed:
         prices = chain.prices(choice, known)
         try:
-            bound_usd(call.request, prices)
+            bound = bound_usd(call.request, prices)
         except UnknownPrice:
             continue
-        priced.append(replace(choice, prices=prices))
+        priced.append(replace(choice, prices=prices, bound_usd=bound))
     if not priced:
         raise Unpriced([str(choice.target) for choice in allowed])
     return tuple(priced)

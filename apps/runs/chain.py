@@ -8,6 +8,7 @@ that the installation has. Without a provider at all the offline answerer quotes
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from weakref import WeakKeyDictionary
 
@@ -36,7 +37,8 @@ class Choice:
     target: Target
     context_tokens: int | None = None
     account: ProviderKey | None = None
-    prices: tuple[Price, ...] = ()  # those that held when its call was admitted
+    prices: tuple[Price, ...] = ()  # those that held when its call was admitted, and what it can cost by them at most
+    bound_usd: Decimal = Decimal(0)
 
     @property
     def circuit(self) -> str:

@@ -17,7 +17,7 @@ from django.db import DatabaseError, DataError, IntegrityError
 from apps.tenants.context import require_tenant_id
 
 from . import alerts, answers, guarding, ledger
-from .admit import Call, bound_usd, pays
+from .admit import Call, fill, paid_by
 from .gateway.errors import GatewayError
 from .gateway.pricing import cost_usd, price_for
 from .gateway.types import TOKEN_COUNTS, Attempt, Reply, Usage
@@ -36,21 +36,16 @@ def answered(call: Call, reply: Reply) -> None:
     run.provider_answered, run.model_answered = reply.target.provider, name_of(reply.model_answered)
     run.request_id = name_of(reply.request_id)
     run.flags = [*run.flags, *guarding.after(reply.text, call.request)]
-    pays(run, call.choices[reply.attempts[-1].endpoint_index])
 
 
 def failed(call: Call, error: GatewayError) -> None:
     run = call.run
     run.status, run.error, run.error_code = Run.Status.FAILED, error, error.code
     run.request_id = name_of(error.request_id)
-    if error.attempts:
-        pays(run, call.choices[error.attempts[-1].endpoint_index])
 
 
 def stopped(call: Call) -> None:
     call.run.status, call.run.error_code = Run.Status.STOPPED, ""
-    if call.attempts:
-        pays(call.run, call.choices[call.attempts[-1].endpoint_index])
 
 
 def take(run: Run, found: CachedAnswer) -> None:
@@ -79,6 +74,8 @@ def settle(call: Call) -> None:
     run.cache_write_tokens = used.cache_write_tokens + used.cache_write_1h_tokens
     run.is_estimated = used.estimated
     run.attempts = [attempt_json(call, attempt) for attempt in call.attempts]
+    if call.attempts:
+        fill(run, paid_by(call.choices[call.attempts[-1].endpoint_index]))
     if run.cost_usd > run.reserved_usd:
         log.error("run %s cost $%s, more than the $%s reserved as its bound", run.pk, run.cost_usd, run.reserved_usd)
     try:
@@ -114,7 +111,7 @@ def has_room(call: Call, index: int) -> bool:
     """Whether the reservation covers one more attempt beside those that have used tokens; it is raised if need be."""
     run = call.run
     spent_usd, used = spent(call)
-    needed_usd = spent_usd + bound_usd(call.request, call.choices[index].prices)
+    needed_usd = spent_usd + call.choices[index].bound_usd
     needed = used.input_tokens + used.output_tokens + call.request.most_input_tokens() + call.request.max_output_tokens
     more_usd, more = max(Decimal(0), needed_usd - run.reserved_usd), max(0, needed - run.reserved_tokens)
     return not (more_usd or more) or ledger.extend(run, usd=more_usd, tokens=more)

@@ -1,7 +1,7 @@
 """A cheap model answers, judges itself, and hands on what it isn't sure of: two real SDKs over real HTTP."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -20,12 +20,6 @@ from .scripted import give_tiers, says, serve
 
 QUESTION = Request((Message("user", "How many days?"),), max_output_tokens=100, question="How many days?")
 CASCADE = {"routing": "cascade", "cascade_threshold": Decimal("0.70")}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ QUESTION = Request(
 )
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
-
-
 @pytest.fixture(params=["openai", "anthropic"])
 def stub(request: pytest.FixtureRequest, server: Stub, settings: Any) -> Stub:
     """One provider configured, and its cheapest priced model scripted by the test as `stub.model`."""

@@ -36,12 +36,6 @@ HEAD = ("fault", "content", "run", "attempts", "cost $ by SDK")
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def table() -> Iterator[Table]:
     """What came of each fault, with the costs by SDK. One row where both came to the same end."""
     rows: Table = {}

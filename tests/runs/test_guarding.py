@@ -1,6 +1,5 @@
 """The guard at the door: what is refused, what is only noted, what no reader sees. Real SDKs against the stub."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -31,12 +30,6 @@ PLAIN = Request(
     question="How many days?",
     canary=CANARY,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a provider, a neighbour or the clock may do to a call, and what must not come of it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -26,12 +26,6 @@ QUESTION = Request(
     messages=(Message("system", "Be brief."), Message("user", "Say hello.")), max_output_tokens=200, question="Hello?"
 )
 Script = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
 
 
 @pytest.fixture

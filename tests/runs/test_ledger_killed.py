@@ -7,7 +7,6 @@ import asyncio
 import multiprocessing
 import socket
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -70,12 +69,6 @@ class Caller:
     def kill(self) -> None:
         self.process.kill()
         self.process.join(WITHIN_S)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
 
 
 @pytest.fixture

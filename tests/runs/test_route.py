@@ -27,12 +27,6 @@ def asking(question: str = "How many days?", *, system: str = "", **fields: Any)
     return Request(messages, max_output_tokens=100, question=question, **fields)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
-
-
 @pytest.fixture
 def script(server: Stub, settings: Any) -> Callable[..., None]:
     return serve(server, settings)

@@ -1,7 +1,7 @@
 """A pydantic model in; a validated object or a typed failure out, over both providers' real wire formats."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -38,12 +38,6 @@ class Bill(BaseModel):
     number: str = Field(min_length=1, description="As it is printed.")
     total: float
     lines: list[Line] = []
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub().serving() as stub:
-        yield stub
 
 
 @pytest.fixture

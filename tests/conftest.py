@@ -127,8 +127,8 @@ def wipe() -> None:
         ).fetchall()
         connection.execute("SET LOCAL session_replication_role = replica")
         for table, name in names:
-            if name == "prompts_promptversion":
-                connection.execute("DELETE FROM prompts_promptversion WHERE tenant_id IS NOT NULL")
+            if name in ("prompts_promptversion", "prompts_publication"):
+                connection.execute(f"DELETE FROM {name} WHERE tenant_id IS NOT NULL")
             elif name not in KEPT:
                 connection.execute(f"DELETE FROM {table}")
         # Without its triggers nobody would notice, and what was everybody's is kept in memory.

@@ -13,7 +13,6 @@ from django.utils.crypto import salted_hmac
 
 from apps.knowledge.search import Hit
 from apps.prompts.models import PromptVersion
-from apps.prompts.render import render
 from apps.runs.gateway.guard import as_data, clean
 from apps.runs.gateway.types import Message as Turn
 from apps.runs.gateway.types import Passage, Request
@@ -44,7 +43,7 @@ def build_request(
     key = conversation_id or uuid4()
     mark, canary = secret_word("mark", key), secret_word("canary", key)
     passages = tuple(passage(number, hit) for number, hit in enumerate(hits, start=1))
-    system = system_prompt(version.body, workspace_name, mark=mark, canary=canary)
+    system = system_prompt(version, workspace_name, mark=mark, canary=canary)
     turns = recent(history, mark)
     if turns:
         turns[-1] = Turn(turns[-1].role, turns[-1].content, cacheable=True)
@@ -54,7 +53,7 @@ def build_request(
             *turns,
             Turn("user", f"{as_passages(passages, mark)}\n\n{as_data(question, mark)}"),
         ),
-        max_output_tokens=settings.MAX_OUTPUT_TOKENS,
+        max_output_tokens=version.max_output_tokens or settings.MAX_OUTPUT_TOKENS,
         passages=passages,
         question=question,
         cache_key=str(key),
@@ -72,11 +71,11 @@ def markers(mark: str) -> tuple[str, str]:
     return f"<passages {mark}>", f"</passages {mark}>"
 
 
-def system_prompt(body: str, workspace_name: str, *, mark: str, canary: str) -> str:
+def system_prompt(version: PromptVersion, workspace_name: str, *, mark: str, canary: str) -> str:
     """The prompt's words between the canary, which comes first so that nothing leaks before it, and what a workspace's
     own words may leave out: what the markers mean."""
     begin, end = markers(mark)
-    said = render(body, workspace=as_data(one_line(workspace_name), mark), begin=begin, end=end)
+    said = version.render(workspace=as_data(one_line(workspace_name), mark), begin=begin, end=end)
     explained = "" if begin in said and end in said else "\n\n" + EXPLAINED.format(begin=begin, end=end)
     return f"{CONFIDENTIAL.format(canary=canary)}\n\n{said}{explained}"
 

@@ -73,6 +73,7 @@ async def answer(asked: Asked, out: stream.Writer, *, user: User, workspace: Ten
                     feature=FEATURE,
                     user=user,
                     prompt_version=given.version,
+                    tier=given.version.forced_tier,
                     on_delta=out.delta,
                     on_restart=out.restart,
                     stop=stop,
@@ -112,7 +113,7 @@ def gather(asked: Asked, user: User, workspace: Tenant) -> Given:
     query = search_query(question, history)
     vector = meaning(query, user)
     hits = search(query, limit=limit, user=user, vector=vector)
-    version = PromptVersion.objects.live("answer")
+    version = PromptVersion.objects.chosen("answer", subject=user.id)
     request = build_request(
         question,
         hits=hits,

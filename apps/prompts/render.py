@@ -1,6 +1,8 @@
-"""A prompt's body with its variables filled in. No attribute or item access, no code: names only."""
+"""A prompt's body with its variables filled in. No attribute or item access, no format, no code: names only."""
 
 import string
+
+from .spec import fields
 
 
 class UnknownVariable(ValueError):
@@ -10,11 +12,12 @@ class UnknownVariable(ValueError):
 
 
 def variables(body: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(body) if name is not None}
+    """The names in a body's braces. Raises BadPrompt if those hold anything else."""
+    return {name for _, name in fields(body)}
 
 
 def render(body: str, **values: str) -> str:
-    """Raises UnknownVariable if the body names anything that isn't in `values`."""
+    """Raises UnknownVariable if the body names anything that isn't in `values`, BadPrompt if it isn't a name at all."""
     if unknown := variables(body) - values.keys():
         raise UnknownVariable(unknown)
     parts = []

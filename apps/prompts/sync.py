@@ -1,20 +1,45 @@
 """From the catalog in git to versions in the database."""
 
+from dataclasses import dataclass, field
+
 from django.db import transaction
 
 from apps.tenants.platform import PLATFORM
 
 from .catalog_files import CatalogPrompt, read_all
-from .models import Prompt, PromptVersion
+from .defaults import publish
+from .models import Experiment, Prompt, PromptVersion
 
 
-def sync() -> list[PromptVersion]:
-    """A new live default version for each file whose words changed; returns those. Never changes a version.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a sync did. `published`: new versions, in force now. `without_file`: prompts that the catalog no longer has,
+    which stay as they are. `on_trial`: those of the published whose prompt an experiment is running on."""
 
-    Defaults belong to no tenant, so no tenant's role may write them: this needs the platform's.
+    published: list[PromptVersion] = field(default_factory=list)
+    unchanged: int = 0
+    without_file: list[str] = field(default_factory=list)
+    on_trial: list[PromptVersion] = field(default_factory=list)
+
+
+def sync() -> Report:
+    """A new live default version for each file whose words, or what they come with, changed. Never changes a version.
+
+    Defaults belong to no tenant, so no tenant's role may write them: this needs the platform's. Raises BadCatalogFile,
+    having written nothing.
     """
+    files = read_all()
     with transaction.atomic(using=PLATFORM):
-        return [version for prompt in read_all() if (version := sync_one(prompt))]
+        published = [version for file in files if (version := sync_one(file))]
+        prompts = Prompt.objects.using(PLATFORM).exclude(name__in=[file.name for file in files])
+        running = Experiment.unscoped.using(PLATFORM).filter(tenant=None, stopped_at=None)
+        on_trial = set(running.values_list("prompt_id", flat=True))
+        return Report(
+            published=published,
+            unchanged=len(files) - len(published),
+            without_file=sorted(prompts.values_list("name", flat=True)),
+            on_trial=[version for version in published if version.prompt_id in on_trial],
+        )
 
 
 def sync_one(file: CatalogPrompt) -> PromptVersion | None:
@@ -26,7 +51,12 @@ def sync_one(file: CatalogPrompt) -> PromptVersion | None:
     if latest and latest.checksum == file.checksum:
         return None
     version = PromptVersion(
-        prompt=prompt, number=latest.number + 1 if latest else 1, body=file.body, checksum=file.checksum
+        prompt=prompt,
+        number=latest.number + 1 if latest else 1,
+        body=file.body,
+        checksum=file.checksum,
+        message="From the catalog",
+        **file.spec.as_json(),
     )
     version.save(using=PLATFORM)
-    return version.make_live()
+    return publish(version)

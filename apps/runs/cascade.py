@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from apps.prompts.models import PromptVersion
-from apps.prompts.render import render
 from apps.tenants.models import Tier
 from apps.tenants.threads import in_thread
 
@@ -95,7 +94,7 @@ async def is_sure(one_call: Ask, request: Request, cheap: Run, configuration: Co
     A judgement that was refused or stopped keeps the answer: whatever comes next would be, too. One that failed or says
     nothing of use hands it on. An answer that is handed on isn't kept in the cache.
     """
-    version = await in_thread(PromptVersion.objects.live, "judge")
+    version = await in_thread(PromptVersion.objects.chosen, "judge", subject=cheap.subject)
     about = {"parent": cheap, "purpose": Run.Purpose.JUDGE, "prompt_version": version}
     judge = await one_call(judging(request, cheap, version), tier=Tier.CHEAP, **call | about)
     if judge.status in (Run.Status.REFUSED, Run.Status.STOPPED):
@@ -109,11 +108,11 @@ async def is_sure(one_call: Ask, request: Request, cheap: Run, configuration: Co
 
 def judging(request: Request, cheap: Run, version: PromptVersion) -> Request:
     """The same conversation with the answer in it, so that a provider's prompt cache knows its beginning."""
-    turns = (Message("assistant", cheap.text or "(nothing)"), Message("user", render(version.body)))
+    turns = (Message("assistant", cheap.text or "(nothing)"), Message("user", version.render()))
     return replace(
         request,
         messages=(*request.messages, *turns),
-        max_output_tokens=JUDGE_OUTPUT_TOKENS,
+        max_output_tokens=version.max_output_tokens or JUDGE_OUTPUT_TOKENS,
         schema=strict(Judgement),
         schema_name="judgement",
     )

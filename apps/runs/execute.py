@@ -106,6 +106,7 @@ async def one_call(
         user=user,
         api_key=api_key,
         prompt_version=prompt_version,
+        experiment_arm_id=prompt_version.arm_id if prompt_version else None,
         parent=parent,
         purpose=purpose,
     )

@@ -16,7 +16,6 @@ from typing import Literal
 from pydantic import BaseModel
 
 from apps.prompts.models import PromptVersion
-from apps.prompts.render import render
 from apps.tenants.models import Tier
 from apps.tenants.threads import in_thread
 
@@ -198,7 +197,7 @@ async def classify(request: Request, *, feature: str, ask: Ask, run: Run | None)
 
     A refusal of that call is none of the request's, which meets the ledger itself.
     """
-    version = await in_thread(PromptVersion.objects.live, "route")
+    version = await in_thread(PromptVersion.objects.chosen, "route", subject=run.subject if run else None)
     asked = await ask(
         classifying(request, version),
         feature=feature,
@@ -227,10 +226,10 @@ def classifying(request: Request, version: PromptVersion) -> Request:
     about = f"{len(request.passages)} passages and {turns} earlier messages come with it."
     return Request(
         messages=(
-            Message("system", render(version.body, begin=begin, end=end)),
+            Message("system", version.render(begin=begin, end=end)),
             Message("user", f"{begin}\n{question[:CLASSIFIER_CHARS]}\n{end}\n{about}"),
         ),
-        max_output_tokens=CLASSIFIER_OUTPUT_TOKENS,
+        max_output_tokens=version.max_output_tokens or CLASSIFIER_OUTPUT_TOKENS,
         question=question[:CLASSIFIER_CHARS],
         schema=strict(Hardness),
         schema_name="hardness",

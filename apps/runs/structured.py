@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from apps.prompts.models import PromptVersion
-from apps.prompts.render import render
 from apps.tenants.models import Tier
 from apps.tenants.threads import in_thread
 
@@ -64,7 +63,7 @@ async def structured(
     quietly: dict[str, Any] = {"on_restart": None, "cache": None}  # nothing unchecked is heard, or kept
     run = await ask(request, tier=tier, **quietly)
     if run.status == Run.Status.OK and not await accepted(run, schema) and may_be_repaired(run):
-        version = await in_thread(PromptVersion.objects.live, "repair")
+        version = await in_thread(PromptVersion.objects.chosen, "repair", subject=run.subject)
         about = {"parent": run, "purpose": Run.Purpose.REPAIR, "prompt_version": version}
         run = await ask(repairing(request, run, version), tier=Tier(run.tier), **about, **quietly)
         if run.status == Run.Status.OK:
@@ -106,7 +105,7 @@ def may_be_repaired(run: Run) -> bool:
 
 def repairing(request: Request, run: Run, version: PromptVersion) -> Request:
     errors = run.error.errors if isinstance(run.error, Malformed) else ()
-    asked = "\n".join([render(version.body), *(f"- {error}" for error in errors)])
+    asked = "\n".join([version.render(), *(f"- {error}" for error in errors)])
     said = run.text if run.text.strip() else "(nothing)"
     turns = (Message("assistant", said), Message("user", asked))
     return replace(request, messages=(*request.messages, *turns))

@@ -49,3 +49,30 @@ def SameTenant(table: str, column: str, references: str, *, on_delete: str = "CA
         """,
         f"ALTER TABLE {table} DROP CONSTRAINT {name};",
     )
+
+
+def OwnOrDefault(table: str, column: str, references: str, *, same: bool = False) -> RunSQL:  # noqa: N802
+    """`column` may point at a row of the same tenant, or at one without a tenant, which is everybody's. A composite
+    foreign key can't say "or none", so a trigger does. With same=True only a row of the very same tenant, or of none
+    where this one has none, will do.
+    """
+    name = f"{table}_{column}_own_or_default"
+    allowed = "IS NOT DISTINCT FROM NEW.tenant_id" if same else "= NEW.tenant_id OR tenant_id IS NULL"
+    return RunSQL(
+        f"""
+        CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NOT EXISTS (SELECT FROM {references} WHERE id = NEW.{column} AND (tenant_id {allowed})) THEN
+                RAISE foreign_key_violation USING MESSAGE = '{table}.{column} is another tenant''s';
+            END IF;
+            RETURN NEW;
+        END
+        $$;
+        CREATE TRIGGER {column}_own_or_default BEFORE INSERT OR UPDATE OF {column}, tenant_id ON {table}
+        FOR EACH ROW WHEN (NEW.{column} IS NOT NULL) EXECUTE FUNCTION {name}();
+        """,
+        f"""
+        DROP TRIGGER {column}_own_or_default ON {table};
+        DROP FUNCTION {name}();
+        """,
+    )

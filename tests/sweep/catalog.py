@@ -7,6 +7,9 @@ OWN_ROW = {"tenants_tenant": "id"}  # tables of a tenant's rows without a column
 # Policies that open a table wider than to the active tenant, and why that is right.
 WIDER = {
     ("prompts_promptversion", "also_readable"): "default prompts belong to no tenant and are everybody's",
+    ("prompts_publication", "also_readable"): "when a default was put in force is everybody's to know",
+    ("prompts_experiment", "also_readable"): "experiments without a tenant are on everybody",
+    ("prompts_experimentarm", "also_readable"): "so are their arms; what came of them is in runs, which aren't",
     ("tenants_flag", "also_readable"): "switches without a tenant are everybody's",
     ("runs_modelroute", "also_readable"): "routes without a tenant are everybody's",
     ("tenants_membership", "also_readable"): "users see their own places, to switch between workspaces",
@@ -24,6 +27,10 @@ SECURITY_DEFINERS = {
 # Pointers between tenants' rows that no foreign key compares, and what does.
 COMPARED_OTHERWISE = {
     ("runs_run", "prompt_version_id"): "the trigger prompt_version_same_tenant: a default version has no tenant",
+    ("runs_run", "experiment_arm_id"): "a trigger: an arm of everybody's experiment has no tenant",
+    ("prompts_publication", "version_id"): "a trigger: a default version has no tenant",
+    ("prompts_experimentarm", "experiment_id"): "a trigger: everybody's experiment has no tenant, nor have its arms",
+    ("prompts_experimentarm", "version_id"): "a trigger: a default version has no tenant",
 }
 
 ISOLATED = "({column} = (( SELECT NULLIF(current_setting('app.tenant_id'::text, true), ''::text) AS \"nullif\"))::uuid)"

@@ -101,7 +101,7 @@ PLANTED: dict[str, Callable[[Planter], Any]] = {
     "knowledge.Chunk": lambda planter: [{"start": 0, "end": 10}],
     "knowledge.Document": documents,
     "mfa.Authenticator": second_factors,
-    "prompts.PromptVersion": lambda planter: [{"is_live": True}],
+    "prompts.PromptVersion": lambda planter: [{"is_live": True, "variables": [], "output_schema": None}],
     "runs.Budget": lambda planter: [{"scope": "feature"}],
     "runs.ModelRoute": lambda planter: [{"tier": "strong", "is_on": False}],  # it leads nowhere
     "runs.Run": lambda planter: [{"status": "ok", "finished_at": timezone.now(), "cost_usd": 1}],

@@ -26,7 +26,7 @@ from apps.knowledge.add import store
 from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk, Document
 from apps.knowledge.tasks import ingest_document
-from apps.prompts.models import PromptVersion
+from apps.prompts.models import Experiment, ExperimentArm, PromptVersion, Publication
 from apps.runs.models import Alert, Budget, CachedAnswer, ModelRoute, Policy, Run, Spend
 from apps.tenants import exporting, traces
 from apps.tenants.archive import owned_models
@@ -73,7 +73,17 @@ def plant_rows(owner: User, marker: str) -> None:
     ingest(document.id)
     default = PromptVersion.objects.live("answer")
     version = PromptVersion.objects.create(
-        tenant_id=document.tenant_id, prompt=default.prompt, number=1, body=f"Say {marker}.", checksum=marker
+        tenant_id=document.tenant_id,
+        prompt=default.prompt,
+        number=1,
+        body=f"Say {marker}.",
+        checksum=marker,
+        message=marker,
+    )
+    Publication.objects.create(tenant_id=document.tenant_id, prompt=default.prompt, version=version, by=owner)
+    experiment = Experiment.objects.create(tenant_id=document.tenant_id, prompt=default.prompt, question=marker)
+    arm = ExperimentArm.objects.create(
+        tenant_id=document.tenant_id, experiment=experiment, version=version, position=1, weight=1
     )
     run = Run.objects.create(
         user=owner,
@@ -81,6 +91,7 @@ def plant_rows(owner: User, marker: str) -> None:
         provider="offline",
         model=marker,
         prompt_version=version,
+        experiment_arm=arm,
         request_id=marker,
         attempts=[{"model": marker}],
     )

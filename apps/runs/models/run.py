@@ -64,6 +64,7 @@ class Run(TenantOwned):
     purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.ANSWER)
     feature = models.CharField(max_length=40)
     prompt_version = models.ForeignKey("prompts.PromptVersion", null=True, on_delete=models.PROTECT, related_name="+")
+    experiment_arm = models.ForeignKey("prompts.ExperimentArm", null=True, on_delete=models.SET_NULL, related_name="+")
     tier = models.CharField(max_length=20, default="standard")
     route_reason = models.CharField("why this tier", max_length=200, blank=True)
     provider = models.CharField(max_length=40)
@@ -95,6 +96,9 @@ class Run(TenantOwned):
         models.CharField(max_length=40), default=list, help_text="What the guard noticed, such as injection."
     )
     request_id = models.CharField(max_length=120, blank=True)
+    rating = models.SmallIntegerField(
+        null=True, choices=[(1, "Helpful"), (-1, "Not helpful")], help_text="What its reader said of it."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
 
@@ -113,6 +117,7 @@ class Run(TenantOwned):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "id"], name="run_tenant_id"),
             models.CheckConstraint(condition=Q(cost_usd__gte=0), name="run_cost_not_negative"),
+            models.CheckConstraint(condition=Q(rating__in=(1, -1)), name="run_rating_up_or_down"),
             models.CheckConstraint(
                 condition=Q(status="running", finished_at=None) | ~Q(status="running") & Q(finished_at__isnull=False),
                 name="run_finished_has_a_time",
@@ -124,7 +129,15 @@ class Run(TenantOwned):
             models.Index(fields=["tenant", "api_key", "-created_at"], name="run_by_api_key"),
             models.Index(fields=["tenant", "-created_at"], name="run_flagged", condition=~Q(flags=[])),
             models.Index(fields=["created_at"], name="run_open", condition=Q(status="running")),
+            models.Index(
+                fields=["experiment_arm"], name="run_by_experiment_arm", condition=Q(experiment_arm__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.feature} {self.model} {self.status}"
+
+    @property
+    def subject(self) -> uuid.UUID | None:
+        """Who asks, for an experiment to tell them apart: a person, else an API key."""
+        return self.user_id or self.api_key_id  # type: ignore[attr-defined,no-any-return]

@@ -1,24 +1,72 @@
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.prompts import defaults, publish
 from apps.prompts.catalog_files import BadCatalogFile
 from apps.prompts.sync import sync
+from apps.tenants.context import tenant_context
+from apps.tenants.models import Tenant
+from apps.tenants.platform import find_workspace
+
+
+def share(text: str) -> tuple[int, int]:
+    number, _, weight = text.partition("=")
+    if not (number.isdigit() and weight.isdigit()):
+        raise ArgumentTypeError(f"{text} is no version with its weight. Write them as 3=50.")
+    return int(number), int(weight)
 
 
 class Command(BaseCommand):
-    help = "sync: turn changed files of the prompt catalog into new live default versions."
+    help = "The prompts of the catalog, and which of their versions are in force."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", choices=["sync"])
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("sync", help="turn changed files of the catalog into new live default versions")
+        back = actions.add_parser("rollback", help="put the version in force that was so before")
+        back.add_argument("name")
+        back.add_argument("--workspace", metavar="SLUG", help="of this workspace; without it, everybody's default")
+        back.add_argument("--to", type=int, metavar="NUMBER", help="this version rather than the one before")
+        trial = actions.add_parser("experiment", help="try default versions against each other in every workspace")
+        trial.add_argument("name")
+        trial.add_argument("shares", nargs="*", type=share, metavar="NUMBER=WEIGHT", help="to start one, such as 3=50")
+        trial.add_argument("--stop", action="store_true", help="end the one that is running")
+        trial.add_argument("--promote", type=int, metavar="NUMBER", help="and put this version of it in force")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            versions = sync()
-        except BadCatalogFile as error:
+            getattr(self, options["action"])(options)
+        except (BadCatalogFile, publish.Refused) as error:
             raise CommandError(str(error)) from error
-        for version in versions:
+        except Tenant.DoesNotExist as error:
+            raise CommandError(f"No workspace has the address {options['workspace']!r}.") from error
+
+    def sync(self, options: dict[str, Any]) -> None:
+        report = sync()
+        for version in report.published:
             self.stdout.write(f"{version} is live")
-        if not versions:
-            self.stdout.write("Every prompt is up to date.")
+        for version in report.on_trial:
+            self.stdout.write(f"{version.prompt.name}: an experiment goes on with the versions it began with")
+        for name in report.without_file:
+            self.stdout.write(f"{name} has no file in the catalog any more; its versions stay")
+        self.stdout.write(f"{len(report.published)} new, {report.unchanged} unchanged.")
+
+    def rollback(self, options: dict[str, Any]) -> None:
+        name, to = options["name"], options["to"]
+        if options["workspace"] is None:
+            self.stdout.write(f"{defaults.roll_back(name, to=to)} is live in every workspace without its own")
+            return
+        workspace = find_workspace(options["workspace"])
+        with tenant_context(workspace):
+            version = publish.roll_back(name, to=to)
+        self.stdout.write(f"{version or f'the default of {name}'} is live in {workspace.slug}")
+
+    def experiment(self, options: dict[str, Any]) -> None:
+        name, shares = options["name"], dict(options["shares"])
+        if options["stop"] or options["promote"] is not None:
+            defaults.stop(name, promote=options["promote"])
+            self.stdout.write(f"The experiment on {name} is over")
+            return
+        defaults.start(name, shares)
+        self.stdout.write(f"An experiment on {name} is running")

@@ -1,0 +1,84 @@
+"""What an operator does with the default versions, for every workspace that has none of its own in force.
+
+    publish(version), roll_back(name, ...)      which default is in force
+    start(name, weights), stop(name, ...)       an experiment on it
+
+Defaults belong to no tenant, so no tenant's role may write them: this needs the platform's.
+"""
+
+from collections.abc import Mapping
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from apps.tenants.platform import PLATFORM
+
+from .experiments import Share, arms, check
+from .models import Experiment, ExperimentArm, Prompt, PromptVersion, Publication
+from .publish import Refused, numbered
+
+
+def publish(version: PromptVersion) -> PromptVersion:
+    """Put a default version in force, for every workspace that has none of its own."""
+    with transaction.atomic(using=PLATFORM):
+        Publication(prompt=version.prompt, version=version).save(using=PLATFORM)
+        return version.make_live()
+
+
+def roll_back(name: str, *, to: int | None = None) -> PromptVersion:
+    """Put the default version in force that was so before, or the one with the number `to`. Raises Refused."""
+    with transaction.atomic(using=PLATFORM):
+        defaults = PromptVersion.objects.using(PLATFORM).filter(prompt__name=name, tenant=None)
+        defaults = defaults.select_related("prompt").select_for_update(of=("self",))
+        current = defaults.filter(is_live=True).first()
+        if current is None:
+            raise Refused(f"No prompt is named {name!r}.")
+        before = (
+            numbered(defaults, to)
+            if to is not None
+            else defaults.filter(number__lt=current.number).order_by("-number").first()
+        )
+        if before is None:
+            raise Refused(f"{current} is the first version there is.")
+        return publish(before)
+
+
+def start(name: str, weights: Mapping[int, int], *, question: str = "") -> Experiment:
+    """Try default versions, by number with their weights, in every workspace that uses the default. Raises Refused."""
+    prompt = Prompt.objects.using(PLATFORM).filter(name=name).first()
+    if prompt is None:
+        raise Refused(f"No prompt is named {name!r}.")
+    versions = PromptVersion.objects.using(PLATFORM).filter(prompt=prompt, tenant=None, number__in=weights)
+    by_number = {version.number: version for version in versions}
+    if unknown := sorted(weights.keys() - by_number.keys()):
+        raise Refused(f"The default of {name} has no version {unknown[0]}.")
+    shares = [Share(by_number[number], weight) for number, weight in weights.items()]
+    check(prompt, shares, owners={None})
+    try:
+        with transaction.atomic(using=PLATFORM):
+            experiment = Experiment(prompt=prompt, question=question)
+            experiment.save(using=PLATFORM)
+            ExperimentArm.unscoped.using(PLATFORM).bulk_create(arms(experiment, shares))
+    except IntegrityError:
+        raise Refused(f"An experiment on {name} is running. Stop it first.") from None
+    return experiment
+
+
+def stop(name: str, *, promote: int | None = None) -> Experiment:
+    """End it, and put the default version with the number `promote` in force. Raises Refused."""
+    with transaction.atomic(using=PLATFORM):
+        experiments = Experiment.unscoped.using(PLATFORM).select_related("prompt")
+        experiment = experiments.filter(prompt__name=name, tenant=None, stopped_at=None).first()
+        if experiment is None:
+            raise Refused(f"No experiment on the default of {name} is running.")
+        if promote is not None:
+            taking_part = ExperimentArm.unscoped.using(PLATFORM).select_related("version__prompt")
+            winner = taking_part.filter(experiment=experiment, version__number=promote).first()
+            if winner is None:
+                raise Refused(f"Version {promote} doesn’t take part in it.")
+            winner.is_winner = True
+            winner.save(using=PLATFORM, update_fields=["is_winner"])
+            publish(winner.version)
+        experiment.stopped_at = Now()  # type: ignore[assignment]
+        experiment.save(using=PLATFORM, update_fields=["stopped_at"])
+    return experiment

@@ -1,0 +1,150 @@
+"""Which version of a prompt is in force: written, published, rolled back. The next call in any process follows.
+
+    write(name, body, ...)        another version of the active workspace's own, not in force yet
+    publish(version)              puts one of its own in force, in the place of the default
+    roll_back(name, ...)          the one that was in force before, else the default
+    back_to_default(name)         none of its own is in force any more
+
+Each has a line in the workspace's audit log. `defaults` does the same for everybody.
+"""
+
+from django.db import transaction
+from django.db.models import Max, Q, QuerySet
+
+from apps.tenants.audit import record
+from apps.tenants.context import current_scope, require_tenant_id
+from apps.tenants.models import Tenant
+
+from .models import Prompt, PromptVersion, Publication
+from .spec import MOST_OUTPUT_TOKENS, BadPrompt, Spec
+
+MESSAGE_CHARS = 200
+
+
+class Refused(ValueError):
+    """What can't be done with a version; its text says why, and what can."""
+
+
+def write(
+    name: str, body: str, *, message: str = "", tier: str = "", max_output_tokens: int | None = None
+) -> PromptVersion:
+    """A new version of the active workspace's own, which isn't in force yet.
+
+    Its variables and schema are the default's. Raises BadPrompt for a body that could not be filled in, Refused for one
+    that says what the newest version says already, and Prompt.DoesNotExist.
+    """
+    body = body.replace("\r\n", "\n").strip()
+    with transaction.atomic():
+        lock()
+        default = PromptVersion.objects.filter(prompt__name=name, tenant=None).order_by("-is_live", "-number").first()
+        if default is None:
+            raise Prompt.DoesNotExist(f"No prompt is named {name!r}.")
+        if max_output_tokens is not None and not 1 <= max_output_tokens <= MOST_OUTPUT_TOKENS:
+            raise BadPrompt(f"{max_output_tokens} is no length", f"Write a number from 1 to {MOST_OUTPUT_TOKENS:,}.")
+        known = default.spec
+        spec = Spec(known.variables, tier, max_output_tokens, known.output_schema)
+        spec.check(body)
+        own = own_versions(name)
+        newest = own.order_by("-number").first()
+        if newest and newest.checksum == spec.checksum(body):
+            raise Refused(f"Version {newest.number} says exactly that already. Change something, or publish that one.")
+        version = PromptVersion.objects.create(
+            tenant_id=require_tenant_id(),
+            prompt=default.prompt,
+            number=(own.aggregate(newest=Max("number"))["newest"] or 0) + 1,
+            body=body,
+            checksum=spec.checksum(body),
+            message=" ".join(message.split())[:MESSAGE_CHARS],
+            author_id=current_scope().user_id,
+            **spec.as_json(),
+        )
+        record("prompt.written", version, message=version.message)
+    return version
+
+
+def publish(version: PromptVersion) -> PromptVersion:
+    """Put a version of the active workspace in force. The default isn't published, but gone back to."""
+    if version.tenant_id != require_tenant_id():
+        raise Refused("That is a default version. Go back to the default instead.")
+    with transaction.atomic():
+        lock()
+        version.make_live()
+        note(version.prompt, version)
+        record("prompt.published", version)
+    return version
+
+
+def roll_back(name: str, *, to: int | None = None) -> PromptVersion | None:
+    """Put the version in force that was so before the present one, or the one with the number `to`; without any, the
+    default. Returns it, None for the default. Raises Refused where there is nothing to go back to.
+    """
+    with transaction.atomic():
+        lock()
+        own = own_versions(name)
+        current = own.filter(is_live=True).first()
+        if to is not None:
+            return publish(numbered(own, to))
+        if current is None:
+            raise Refused(f"{name} has no version of this workspace in force: the default is.")
+        before = own.filter(number__lt=current.number, publications__isnull=False).order_by("-number").first()
+        if before is None:
+            back_to_default(name)
+            return None
+        before.make_live()
+        note(before.prompt, before)
+        record("prompt.rolled_back", before, number={"before": current.number, "after": before.number})
+        return before
+
+
+def back_to_default(name: str) -> None:
+    """No version of the active workspace is in force any more; they stay. Raises Refused if none was."""
+    with transaction.atomic():
+        lock()
+        current = own_versions(name).filter(is_live=True).first()
+        if current is None:
+            raise Refused(f"{name} has no version of this workspace in force: the default is.")
+        PromptVersion.objects.filter(pk=current.pk).update(is_live=False)
+        note(current.prompt, None)
+        record("prompt.reset", current.prompt, number=current.number)
+
+
+def discard(version: PromptVersion) -> None:
+    """Delete a version of the active workspace that nothing points at. Raises Refused for any other."""
+    with transaction.atomic():
+        lock()
+        if version.tenant_id != require_tenant_id():
+            raise Refused("Default versions come from the catalog and stay.")
+        if PromptVersion.objects.filter(pk=version.pk, is_live=True).exists():
+            raise Refused(f"Version {version.number} is in force. Put another one in force first.")
+        if version.publications.exists() or version.arms.exists():
+            raise Refused(f"Version {version.number} has been in use, so it is kept: past answers point at it.")
+        record("prompt.discarded", version)
+        version.delete()
+
+
+def own_versions(name: str) -> QuerySet[PromptVersion]:
+    own: QuerySet[PromptVersion] = PromptVersion.objects.filter(tenant_id=require_tenant_id(), prompt__name=name)
+    return own.select_related("prompt")
+
+
+def visible_versions(name: str) -> QuerySet[PromptVersion]:
+    """The active workspace's own and the defaults."""
+    whose = Q(tenant_id=require_tenant_id()) | Q(tenant_id=None)
+    return PromptVersion.objects.filter(whose, prompt__name=name).select_related("prompt", "author")
+
+
+def numbered(versions: QuerySet[PromptVersion], number: int) -> PromptVersion:
+    if (version := versions.filter(number=number).first()) is None:
+        raise Refused(f"There is no version {number}.")
+    return version
+
+
+def note(prompt: Prompt, version: PromptVersion | None) -> None:
+    Publication.objects.create(
+        tenant_id=require_tenant_id(), prompt=prompt, version=version, by_id=current_scope().user_id
+    )
+
+
+def lock() -> None:
+    """Of two who change the workspace's prompts at once, one waits."""
+    Tenant.objects.select_for_update(no_key=True).get(pk=require_tenant_id())

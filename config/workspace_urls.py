@@ -2,6 +2,7 @@
 
 from django.urls import include, path
 
+from apps.chat.try_prompt_views import try_prompt
 from apps.runs.safety_settings import safety_settings
 from config.workspace_admin import site
 
@@ -11,6 +12,9 @@ urlpatterns = [
     path("runs/", include("apps.runs.urls")),
     path("usage/", include("apps.billing.urls")),
     path("", include("apps.tenants.workspace_urls")),
+    path("settings/prompts/", include("apps.runs.experiment_urls")),
+    path("settings/prompts/<slug:prompt>/try/", try_prompt, name="try-prompt"),
+    path("settings/prompts/", include("apps.prompts.urls")),
     path("settings/models/", include("apps.runs.model_urls")),
     path("settings/cache/", include("apps.runs.cache_urls")),
     path("settings/budgets/", include("apps.runs.budget_urls")),

@@ -9,7 +9,7 @@ Each has a line in the workspace's audit log. `defaults` does the same for every
 """
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 
 from apps.tenants.audit import record
 from apps.tenants.context import current_scope, require_tenant_id
@@ -129,8 +129,8 @@ def own_versions(name: str) -> QuerySet[PromptVersion]:
 
 def visible_versions(name: str) -> QuerySet[PromptVersion]:
     """The active workspace's own and the defaults."""
-    whose = Q(tenant_id=require_tenant_id()) | Q(tenant_id=None)
-    return PromptVersion.objects.filter(whose, prompt__name=name).select_related("prompt", "author")
+    found: QuerySet[PromptVersion] = PromptVersion.objects.visible().filter(prompt__name=name)
+    return found.select_related("prompt", "author")
 
 
 def numbered(versions: QuerySet[PromptVersion], number: int) -> PromptVersion:

@@ -11,7 +11,6 @@ An answer is given again if all that it depends on is the same (its scope), the 
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,20 +28,12 @@ from . import terms
 from .chain import Choice
 from .configuration import Configuration
 from .models import CachedAnswer, Policy, Run
+from .no_answer import says_nothing
 
 log = logging.getLogger(__name__)
 
 MOST_KEPT = 5_000  # of one workspace, the newest
 ROUNDING = 1e-6  # the cosine of a question with itself is hardly ever exactly 1
-# An answer that says there is none isn't kept: it costs little, and is wrong as soon as somebody adds what was missing.
-SAYS_NOTHING = re.compile(
-    r"\b(?:(?:can(?:no|')t|could(?:n't| not)|do(?:n't| not)|did(?:n't| not)|unable to) (?:find|answer|help|say|know|see"
-    r"|locate|determine)|(?:do(?:es)?|did)(?:n't| not) (?:contain|mention|say|hold|include|cover|specify|provide|state)"
-    r"|(?:nothing|no information|no passage|no mention|none of the passages|not (?:mentioned|stated|covered|specified))"
-    r"|i(?:'m| am) (?:sorry|unable|not able))\b",
-    re.IGNORECASE,
-)
-OPENING_CHARS = 200  # in which such an answer says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +120,8 @@ def store(query: CacheQuery, *, scope: str, run: Run, configuration: Configurati
 def may_be_kept(run: Run) -> bool:
     """Whether the run ended as a model ends what it has to say, and nobody had anything to object."""
     is_whole = run.status == Run.Status.OK and run.finish_reason == "stop" and not run.is_cached
-    opening = run.text[:OPENING_CHARS].replace("’", "'").strip()
-    return is_whole and not run.flags and bool(opening) and not SAYS_NOTHING.search(opening)
+    # One that says there is none costs little, and is wrong as soon as somebody adds what was missing.
+    return is_whole and not run.flags and bool(run.text.strip()) and not says_nothing(run.text)
 
 
 def keep_newest(most: int = MOST_KEPT) -> None:

@@ -13,7 +13,17 @@ from .gateway.routing import question_of
 from .gateway.types import Message, OnDelta, Passage, Request
 from .models import Policy, Run
 from .moderation import moderate
-from .noticed import CANARY, CITATION_UNKNOWN, HIDDEN_TEXT, INJECTION, INJECTION_IN_PASSAGE, MODERATED, UNMODERATED
+from .no_answer import says_nothing
+from .noticed import (
+    CANARY,
+    CITATION_UNKNOWN,
+    HIDDEN_TEXT,
+    INJECTION,
+    INJECTION_IN_PASSAGE,
+    MODERATED,
+    NO_ANSWER,
+    UNMODERATED,
+)
 from .refusals import Objectionable, TooLarge
 
 LONG_CHARS = 50_000  # reading more would hold up whoever else this process serves
@@ -187,4 +197,5 @@ def listed(categories: tuple[str, ...]) -> str:
 
 def after(text: str, request: Request) -> tuple[str, ...]:
     """What is noticed about a whole answer."""
-    return (CITATION_UNKNOWN,) if cites_unknown(text, len(request.passages)) else ()
+    noticed = {CITATION_UNKNOWN: cites_unknown(text, len(request.passages)), NO_ANSWER: says_nothing(text)}
+    return tuple(flag for flag, holds in noticed.items() if holds)

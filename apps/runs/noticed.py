@@ -9,6 +9,7 @@ CANARY = "canary"
 CITATION_UNKNOWN = "citation_unknown"
 MODERATED = "moderated"
 UNMODERATED = "moderation_unavailable"
+NO_ANSWER = "no_answer"
 
 
 class Meaning(NamedTuple):
@@ -27,6 +28,7 @@ MEANINGS = {
     CANARY: ("Leak stopped", "The answer began to give away its instructions, and was stopped before that was shown."),
     CITATION_UNKNOWN: ("Unknown source", "The answer cites a passage that it wasn’t given. That mark leads nowhere."),
     MODERATED: ("Moderated", "The provider’s moderation objected to the question or the answer."),
+    NO_ANSWER: ("No answer", "The answer says that the documents hold none. Perhaps one that does is missing."),
     UNMODERATED: ("Not moderated", "Moderation is switched on, and no provider gave it for this call."),
 }
 

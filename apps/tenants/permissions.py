@@ -29,6 +29,7 @@ class Permission(StrEnum):
     MANAGE_MEMBERS = "invite, remove and change the role of members"
     CHANGE_SETTINGS = "change settings and domains, open the workspace's admin"
     MANAGE_BUDGETS = "set budgets, and see what everybody has used of them"
+    MANAGE_PROMPTS = "write, try, publish and roll back prompts"
     MANAGE_KEYS = "make and revoke API keys"
     READ_AUDIT_LOG = "read and export the audit log"
     MANAGE_OWNERS = "make and unmake owners, hand the workspace over"
@@ -50,6 +51,7 @@ ROLES_ALLOWED: dict[Permission, frozenset[Membership.Role]] = {
     Permission.MANAGE_MEMBERS: ADMINS,
     Permission.CHANGE_SETTINGS: ADMINS,
     Permission.MANAGE_BUDGETS: ADMINS,
+    Permission.MANAGE_PROMPTS: ADMINS,
     Permission.MANAGE_KEYS: ADMINS,
     Permission.READ_AUDIT_LOG: ADMINS,
     Permission.MANAGE_OWNERS: OWNERS,

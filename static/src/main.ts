@@ -1,6 +1,7 @@
 // What every page needs. The chat has an entry of its own: it carries the Markdown libraries.
 import "./styles/main.css";
 import "./htmx";
+import { watchBusyForms } from "./busy";
 import { watchCopyButtons } from "./clipboard";
 import { watchConfirmations } from "./confirm";
 import { watchConversations } from "./conversations";
@@ -15,6 +16,7 @@ import { watchTimes } from "./times";
 
 watchThemes();
 watchMenus();
+watchBusyForms();
 watchConfirmations();
 watchFlashes();
 watchPasskeys();

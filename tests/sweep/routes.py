@@ -33,6 +33,7 @@ FILLERS: dict[str, Callable[[Side], list[Arguments]]] = {
     ],
     "account_confirm_email": lambda side: [{"key": f"{side.mark}key"}],
     "account_reset_password_from_key": lambda side: [{"uidb36": side.owner.pk.hex[:10], "key": f"{side.mark}key"}],
+    "prompt": lambda side: [{"prompt": "answer"}],
     "token": lambda side: [{"token": side.token}],
     "url": lambda side: [{"url": "no/such/page"}],
 }

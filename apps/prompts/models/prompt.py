@@ -78,10 +78,13 @@ class PromptVersionQuerySet(models.QuerySet["PromptVersion"]):
             version.arm_id = arm.id
         return version
 
+    def visible(self) -> Self:
+        """The active tenant's own and the defaults."""
+        return self.filter(Q(tenant_id=require_tenant_id()) | Q(tenant_id=None))
+
     def _in_force(self, name: str) -> Self:
         own_first = F("tenant_id").asc(nulls_last=True)
-        versions = self.filter(Q(tenant_id=require_tenant_id()) | Q(tenant_id=None), prompt__name=name, is_live=True)
-        return versions.select_related("prompt").order_by(own_first)
+        return self.visible().filter(prompt__name=name, is_live=True).select_related("prompt").order_by(own_first)
 
 
 class PromptVersion(TenantOrDefault):

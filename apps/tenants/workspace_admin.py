@@ -15,7 +15,7 @@ class OfWorkspace(ModelAdmin):
     """A page over the workspace's rows that changes nothing, for members who have `permission`."""
 
     permission: ClassVar[Permission] = Permission.CHANGE_SETTINGS
-    actions = None
+    actions: ClassVar[Any] = None
     list_per_page = 50
 
     def get_queryset(self, request: Any) -> QuerySet[Any]:

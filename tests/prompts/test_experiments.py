@@ -145,18 +145,21 @@ def test_everybodys_experiment_is_for_workspaces_with_the_default(
     with tenant_context(committed_cast.globex):
         own = publish(write("answer", "Globex's words."))
 
-    call_command("prompts", "experiment", "answer", f"{shipped.number}=1", f"{other.number}=1")
+    call_command("experiments", "start", "answer", f"{shipped.number}=1", f"{other.number}=1")
 
     with tenant_context(committed_cast.acme):
         assert {PromptVersion.objects.chosen("answer", subject=person) for person in people} == {shipped, other}
     with tenant_context(committed_cast.globex):
         assert {PromptVersion.objects.chosen("answer", subject=person) for person in people} == {own}
     with pytest.raises(CommandError, match="Stop it first"):
-        call_command("prompts", "experiment", "answer", f"{shipped.number}=1", f"{other.number}=1")
+        call_command("experiments", "start", "answer", f"{shipped.number}=1", f"{other.number}=1")
     with pytest.raises(CommandError, match="has no version 99"):
-        call_command("prompts", "experiment", "answer", f"{shipped.number}=1", "99=1")
+        call_command("experiments", "start", "answer", f"{shipped.number}=1", "99=1")
 
-    call_command("prompts", "experiment", "answer", promote=shipped.number)
+    call_command("experiments", "show", "answer")
+    shown = capsys.readouterr().out
+    assert f"A  answer v{shipped.number}, weight 1: 0 people, 0 calls" in shown and "nothing yet" in shown
+    call_command("experiments", "stop", "answer", promote=shipped.number)
 
     with tenant_context(committed_cast.acme):
         assert {PromptVersion.objects.chosen("answer", subject=person) for person in people} == {shipped}

@@ -207,3 +207,24 @@ def test_who_may_not_gets_nothing(cast: Cast) -> None:
     assert signed_in(cast.charlie).get(f"{own}answer/edit/?from={version.id}").status_code == 404
     assert b"Acme's words" not in signed_in(cast.charlie).get(f"{own}answer/").content
     assert live(cast).tenant_id is None
+
+
+def test_the_workspaces_admin_puts_in_force_and_takes_back(cast: Cast, alice: Client) -> None:
+    admin = "/t/acme/admin/prompts/"
+    one, two = written(cast, "One.", "Two.")
+    standard, prompt = live(cast), live(cast).prompt
+
+    def act(model: str, action: str, *rows: Any) -> str:
+        return page_of(alice, f"{admin}{model}/", action=action, _selected_action=[row.pk for row in rows])
+
+    assert "Choose one" in act("promptversion", "put_in_force", one, two)
+    assert "Go back to the default instead" in act("promptversion", "put_in_force", standard)
+    assert "answer v1 is in force" in act("promptversion", "put_in_force", one)
+    act("promptversion", "put_in_force", two)
+    assert "answer v1 is in force" in act("prompt", "roll_back", prompt)
+    assert "The default of answer is in force" in act("prompt", "back_to_default", prompt)
+    assert "the default is" in act("prompt", "roll_back", prompt)
+
+    assert live(cast) == standard
+    refused = signed_in(cast.bob).post(f"{admin}prompt/", {"action": "roll_back", "_selected_action": [prompt.pk]})
+    assert refused.status_code == 403

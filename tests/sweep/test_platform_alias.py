@@ -32,6 +32,7 @@ OPERATORS = {
     "apps/runs/admin.py:EveryRouteAdmin.save_model": "everybody's routes, which no tenant's role may write",
     "apps/runs/admin.py:RunAdmin": "a read-only page of the platform's admin",
     "apps/runs/budget_admin.py:EveryBudgetAdmin": "a read-only page of the platform's admin",
+    "apps/runs/management/commands/experiments.py:Command.show": "an operator sees what came of everybody's experiment",
     "apps/runs/lost.py:queue_unsent": "a job: which tenants have alerts that were never mailed",
     "apps/runs/circuit_admin.py:workspaces": "a read-only page of the platform's admin: whose account a circuit is of",
     "apps/runs/lost.py:close_lost": "a job: runs of anybody's whose process died",

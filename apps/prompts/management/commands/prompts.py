@@ -1,4 +1,4 @@
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,13 +11,6 @@ from apps.tenants.models import Tenant
 from apps.tenants.platform import find_workspace
 
 
-def share(text: str) -> tuple[int, int]:
-    number, _, weight = text.partition("=")
-    if not (number.isdigit() and weight.isdigit()):
-        raise ArgumentTypeError(f"{text} is no version with its weight. Write them as 3=50.")
-    return int(number), int(weight)
-
-
 class Command(BaseCommand):
     help = "The prompts of the catalog, and which of their versions are in force."
 
@@ -28,11 +21,6 @@ class Command(BaseCommand):
         back.add_argument("name")
         back.add_argument("--workspace", metavar="SLUG", help="of this workspace; without it, everybody's default")
         back.add_argument("--to", type=int, metavar="NUMBER", help="this version rather than the one before")
-        trial = actions.add_parser("experiment", help="try default versions against each other in every workspace")
-        trial.add_argument("name")
-        trial.add_argument("shares", nargs="*", type=share, metavar="NUMBER=WEIGHT", help="to start one, such as 3=50")
-        trial.add_argument("--stop", action="store_true", help="end the one that is running")
-        trial.add_argument("--promote", type=int, metavar="NUMBER", help="and put this version of it in force")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -61,12 +49,3 @@ class Command(BaseCommand):
         with tenant_context(workspace):
             version = publish.roll_back(name, to=to)
         self.stdout.write(f"{version or f'the default of {name}'} is live in {workspace.slug}")
-
-    def experiment(self, options: dict[str, Any]) -> None:
-        name, shares = options["name"], dict(options["shares"])
-        if options["stop"] or options["promote"] is not None:
-            defaults.stop(name, promote=options["promote"])
-            self.stdout.write(f"The experiment on {name} is over")
-            return
-        defaults.start(name, shares)
-        self.stdout.write(f"An experiment on {name} is running")

@@ -17,6 +17,7 @@ from apps.runs import execute
 from apps.runs.cascade import judging
 from apps.runs.gateway.types import Message, Request
 from apps.runs.models import Run
+from apps.runs.prompted import request_of
 from apps.runs.route import classifying
 from apps.runs.structured import Malformed, repairing
 from apps.tenants.models import Tenant, User
@@ -133,10 +134,7 @@ def said(text: str) -> Run:
 
 
 def filled_in(version: PromptVersion, values: Values, hits: list[Hit], workspace: Tenant) -> Request:
-    said = version.render(**{each.name: each.read(values.get(each.name, "")) for each in version.declared})
-    return Request(
-        (Message("user", said),), version.max_output_tokens or settings.MAX_OUTPUT_TOKENS, schema=version.output_schema
-    )
+    return request_of(version, {variable.name: values.get(variable.name, "") for variable in version.declared})
 
 
 BUILDERS: dict[str, Callable[[PromptVersion, Values, list[Hit], Tenant], Request]] = {

@@ -6,12 +6,13 @@ from uuid import UUID
 from asgiref.sync import async_to_sync
 from django import forms
 from django.http import HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from apps.prompts.models import Prompt, PromptVersion
 from apps.prompts.publish import visible_versions
 from apps.prompts.spec import BadPrompt
+from apps.prompts.views import prompt_or_404
 from apps.runs.experiment_views import named
 from apps.tenants.http import WorkspaceRequest
 from apps.tenants.permissions import Permission, needs
@@ -64,7 +65,7 @@ class TryForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 @needs(Permission.MANAGE_PROMPTS)
 def try_prompt(request: WorkspaceRequest, prompt: str) -> HttpResponse:
-    found = get_object_or_404(Prompt, name=prompt)
+    found = prompt_or_404(prompt)
     named_versions = {name: as_uuid(request.GET[name]) for name in ("a", "b") if request.GET.get(name)}
     form = TryForm(request.POST if request.method == "POST" else None, prompt=found, chosen=named_versions)
     tried = form.run(request) if request.method == "POST" and form.is_valid() else None

@@ -45,7 +45,7 @@ def roll_back(name: str, *, to: int | None = None) -> PromptVersion:
 
 def start(name: str, weights: Mapping[int, int], *, question: str = "") -> Experiment:
     """Try default versions, by number with their weights, in every workspace that uses the default. Raises Refused."""
-    prompt = Prompt.objects.using(PLATFORM).filter(name=name).first()
+    prompt = Prompt.unscoped.using(PLATFORM).filter(tenant=None, name=name).first()
     if prompt is None:
         raise Refused(f"No prompt is named {name!r}.")
     versions = PromptVersion.objects.using(PLATFORM).filter(prompt=prompt, tenant=None, number__in=weights)

@@ -1,5 +1,6 @@
 """Which version of a prompt is in force: written, published, rolled back. The next call in any process follows.
 
+    make(name, body, ...)         a prompt of the active workspace's own, with its first version
     write(name, body, ...)        another version of the active workspace's own, not in force yet
     publish(version)              puts one of its own in force, in the place of the default
     roll_back(name, ...)          the one that was in force before, else the default
@@ -8,17 +9,20 @@
 Each has a line in the workspace's audit log. `defaults` does the same for everybody.
 """
 
+from typing import Any
+
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import F, Max, QuerySet
 
 from apps.tenants.audit import record
 from apps.tenants.context import current_scope, require_tenant_id
 from apps.tenants.models import Tenant
 
 from .models import Prompt, PromptVersion, Publication
-from .spec import MOST_OUTPUT_TOKENS, BadPrompt, Spec
+from .spec import MOST_OUTPUT_TOKENS, BadPrompt, Spec, Variable
 
 MESSAGE_CHARS = 200
+FEATURE = "batch"  # what asks with prompts that workspaces made
 
 
 class Refused(ValueError):
@@ -26,23 +30,32 @@ class Refused(ValueError):
 
 
 def write(
-    name: str, body: str, *, message: str = "", tier: str = "", max_output_tokens: int | None = None
+    name: str,
+    body: str,
+    *,
+    message: str = "",
+    tier: str = "",
+    max_output_tokens: int | None = None,
+    variables: tuple[Variable, ...] | None = None,
+    output_schema: dict[str, Any] | None = None,
 ) -> PromptVersion:
     """A new version of the active workspace's own, which isn't in force yet.
 
-    Its variables and schema are the default's. Raises BadPrompt for a body that could not be filled in, Refused for one
-    that says what the newest version says already, and Prompt.DoesNotExist.
+    variables, output_schema: of a prompt that the workspace made itself; those of the catalog have the default's.
+    Raises BadPrompt for a body that could not be filled in, Refused for one that says what the newest version says
+    already, and Prompt.DoesNotExist.
     """
-    body = body.replace("\r\n", "\n").strip()
+    body = clean(body)
     with transaction.atomic():
         lock()
-        default = PromptVersion.objects.filter(prompt__name=name, tenant=None).order_by("-is_live", "-number").first()
-        if default is None:
-            raise Prompt.DoesNotExist(f"No prompt is named {name!r}.")
+        prompt = find(name)
         if max_output_tokens is not None and not 1 <= max_output_tokens <= MOST_OUTPUT_TOKENS:
             raise BadPrompt(f"{max_output_tokens} is no length", f"Write a number from 1 to {MOST_OUTPUT_TOKENS:,}.")
-        known = default.spec
-        spec = Spec(known.variables, tier, max_output_tokens, known.output_schema)
+        if prompt.tenant_id is None:
+            defaults = PromptVersion.objects.filter(prompt=prompt, tenant=None)
+            known = defaults.order_by("-is_live", "-number")[0].spec
+            variables, output_schema = known.variables, known.output_schema
+        spec = Spec(variables or (), tier, max_output_tokens, output_schema)
         spec.check(body)
         own = own_versions(name)
         newest = own.order_by("-number").first()
@@ -50,7 +63,7 @@ def write(
             raise Refused(f"Version {newest.number} says exactly that already. Change something, or publish that one.")
         version = PromptVersion.objects.create(
             tenant_id=require_tenant_id(),
-            prompt=default.prompt,
+            prompt=prompt,
             number=(own.aggregate(newest=Max("number"))["newest"] or 0) + 1,
             body=body,
             checksum=spec.checksum(body),
@@ -60,6 +73,34 @@ def write(
         )
         record("prompt.written", version, message=version.message)
     return version
+
+
+def make(name: str, body: str, *, description: str = "", **written: Any) -> PromptVersion:
+    """A prompt of the workspace's own, and its first version, which is in force. Raises BadPrompt and Refused."""
+    with transaction.atomic():
+        lock()
+        if Prompt.objects.filter(name=name).exists():
+            raise Refused(f"There is a prompt named {name} already. Choose another name.")
+        prompt = Prompt.objects.create(
+            tenant_id=require_tenant_id(), name=name, feature=FEATURE, description=" ".join(description.split())[:200]
+        )
+        record("prompt.made", prompt)
+        return publish(write(name, body, **written))
+
+
+def find(name: str) -> Prompt:
+    """The prompt that this name means in the active workspace: the catalog's before one of its own.
+
+    Raises Prompt.DoesNotExist.
+    """
+    found: Prompt | None = Prompt.objects.filter(name=name).order_by(F("tenant_id").asc(nulls_first=True)).first()
+    if found is None:
+        raise Prompt.DoesNotExist(f"No prompt is named {name!r}.")
+    return found
+
+
+def clean(body: str) -> str:
+    return body.replace("\r\n", "\n").strip()
 
 
 def publish(version: PromptVersion) -> PromptVersion:
@@ -87,6 +128,8 @@ def roll_back(name: str, *, to: int | None = None) -> PromptVersion | None:
         if current is None:
             raise Refused(f"{name} has no version of this workspace in force: the default is.")
         before = own.filter(number__lt=current.number, publications__isnull=False).order_by("-number").first()
+        if before is None and current.prompt.tenant_id is not None:
+            raise Refused(f"{current} is the first version that was in force.")
         if before is None:
             back_to_default(name)
             return None
@@ -103,6 +146,8 @@ def back_to_default(name: str) -> None:
         current = own_versions(name).filter(is_live=True).first()
         if current is None:
             raise Refused(f"{name} has no version of this workspace in force: the default is.")
+        if current.prompt.tenant_id is not None:
+            raise Refused(f"{name} is your own: there is no default to go back to.")
         PromptVersion.objects.filter(pk=current.pk).update(is_live=False)
         note(current.prompt, None)
         record("prompt.reset", current.prompt, number=current.number)

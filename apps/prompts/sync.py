@@ -31,7 +31,7 @@ def sync() -> Report:
     files = read_all()
     with transaction.atomic(using=PLATFORM):
         published = [version for file in files if (version := sync_one(file))]
-        prompts = Prompt.objects.using(PLATFORM).exclude(name__in=[file.name for file in files])
+        prompts = Prompt.unscoped.using(PLATFORM).filter(tenant=None).exclude(name__in=[file.name for file in files])
         running = Experiment.unscoped.using(PLATFORM).filter(tenant=None, stopped_at=None)
         on_trial = set(running.values_list("prompt_id", flat=True))
         return Report(
@@ -43,8 +43,8 @@ def sync() -> Report:
 
 
 def sync_one(file: CatalogPrompt) -> PromptVersion | None:
-    prompt, _ = Prompt.objects.using(PLATFORM).update_or_create(
-        name=file.name, defaults={"feature": file.feature, "description": file.description}
+    prompt, _ = Prompt.unscoped.using(PLATFORM).update_or_create(
+        tenant=None, name=file.name, defaults={"feature": file.feature, "description": file.description}
     )
     versions = PromptVersion.objects.using(PLATFORM).filter(prompt=prompt, tenant=None)
     latest = versions.order_by("-number").first()

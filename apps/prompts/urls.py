@@ -5,6 +5,7 @@ from . import views
 app_name = "prompts"
 urlpatterns = [
     path("", views.prompt_list, name="list"),
+    path("new/", views.make, name="make"),
     path("versions/<uuid:id>/", views.version, name="version"),
     path("versions/<uuid:id>/publish/", views.publish_version, name="publish"),
     path("versions/<uuid:id>/delete/", views.discard_version, name="discard"),

@@ -14,7 +14,7 @@ from apps.tenants.permissions import Permission, needs
 
 from . import publish
 from .diff import diff
-from .forms import VersionForm
+from .forms import MakeForm, VersionForm
 from .models import Experiment, Prompt, PromptVersion, Publication
 from .publish import Refused, visible_versions
 
@@ -25,13 +25,17 @@ LISTED = 50  # versions of one prompt
 @needs(Permission.MANAGE_PROMPTS)
 def prompt_list(request: WorkspaceRequest) -> HttpResponse:
     """Every prompt, with the version that is in force here."""
-    live = PromptVersion.objects.visible().filter(is_live=True).select_related("author").order_by("tenant_id")
+    live_ones = PromptVersion.objects.visible().filter(is_live=True).select_related("author")
     prompts = Prompt.objects.order_by("name").prefetch_related(
-        Prefetch("versions", queryset=live, to_attr="live_versions"),
+        Prefetch("versions", queryset=live_ones, to_attr="live_versions"),
         Prefetch("experiments", queryset=Experiment.objects.filter(stopped_at=None), to_attr="running"),
     )
-    rows = [{"prompt": prompt, "live": in_force(prompt.live_versions), "running": prompt.running} for prompt in prompts]
-    return render(request, "prompts/prompts.html", {"rows": [row for row in rows if row["live"]]})
+    rows = [
+        {"prompt": prompt, "live": live, "running": prompt.running}
+        for prompt in prompts
+        if (live := in_force(prompt.live_versions))
+    ]
+    return render(request, "prompts/prompts.html", {"rows": rows})
 
 
 def in_force(live: list[PromptVersion]) -> PromptVersion | None:
@@ -43,7 +47,7 @@ def in_force(live: list[PromptVersion]) -> PromptVersion | None:
 @needs(Permission.MANAGE_PROMPTS)
 def prompt(request: WorkspaceRequest, prompt: str) -> HttpResponse:
     """What is in force, and every version there is."""
-    found = find(prompt)
+    found = prompt_or_404(prompt)
     versions = (
         visible_versions(prompt).order_by("-created_at", "-number").annotate(published_at=Max("publications__at"))
     )
@@ -65,9 +69,9 @@ def prompt(request: WorkspaceRequest, prompt: str) -> HttpResponse:
 @needs(Permission.MANAGE_PROMPTS)
 def edit(request: WorkspaceRequest, prompt: str) -> HttpResponse:
     """Another version, begun from the one in force or from `?from=`; saved as a draft, or put in force at once."""
-    find(prompt)
+    prompt_or_404(prompt)
     begun_from = version_of(prompt, request.GET.get("from")) or PromptVersion.objects.live(prompt)
-    form = VersionForm(request.POST if request.method == "POST" else None, initial=values(begun_from))
+    form = VersionForm(request.POST if request.method == "POST" else None, of=begun_from)
     if request.method == "POST" and form.is_valid() and (version := form.save(prompt)):
         if "publish" in request.POST:
             publish.publish(version)
@@ -76,6 +80,17 @@ def edit(request: WorkspaceRequest, prompt: str) -> HttpResponse:
         messages.success(request, f"Version {version.number} is saved as a draft. Try it, then put it in force.")
         return redirect("prompts:version", id=version.id)
     return render(request, "prompts/edit.html", {"form": form, "version": begun_from, "prompt": begun_from.prompt})
+
+
+@require_http_methods(["GET", "POST"])
+@needs(Permission.MANAGE_PROMPTS)
+def make(request: WorkspaceRequest) -> HttpResponse:
+    """A prompt of the workspace's own, for batches."""
+    form = MakeForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid() and (version := form.make()):
+        messages.success(request, f"{version.prompt.name} is there, and its first version in force.")
+        return redirect("prompts:prompt", prompt=version.prompt.name)
+    return render(request, "prompts/edit.html", {"form": form})
 
 
 @require_GET
@@ -133,7 +148,7 @@ def discard_version(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 @require_POST
 @needs(Permission.MANAGE_PROMPTS)
 def roll_back(request: WorkspaceRequest, prompt: str) -> HttpResponse:
-    find(prompt)
+    prompt_or_404(prompt)
     try:
         back = publish.roll_back(prompt)
     except Refused as refusal:
@@ -147,7 +162,7 @@ def roll_back(request: WorkspaceRequest, prompt: str) -> HttpResponse:
 @require_POST
 @needs(Permission.MANAGE_PROMPTS)
 def back_to_default(request: WorkspaceRequest, prompt: str) -> HttpResponse:
-    find(prompt)
+    prompt_or_404(prompt)
     return to_default(request, prompt)
 
 
@@ -161,8 +176,11 @@ def to_default(request: WorkspaceRequest, name: str) -> HttpResponse:
     return redirect("prompts:prompt", prompt=name)
 
 
-def find(name: str) -> Prompt:
-    return get_object_or_404(Prompt, name=name)
+def prompt_or_404(name: str) -> Prompt:
+    try:
+        return publish.find(name)
+    except Prompt.DoesNotExist:
+        raise Http404 from None
 
 
 def version_of(name: str, id: str | None) -> PromptVersion | None:
@@ -180,10 +198,6 @@ def before(version: PromptVersion) -> PromptVersion | None:
         visible_versions(version.prompt.name).filter(created_at__lt=version.created_at).order_by("-created_at").first()
     )
     return found
-
-
-def values(version: PromptVersion) -> dict[str, Any]:
-    return {"body": version.body, "tier": version.tier, "max_output_tokens": version.max_output_tokens}
 
 
 def changed(old: PromptVersion, new: PromptVersion) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from apps.prompts import experiments
 from apps.prompts.experiments import MOST_ARMS, MOST_WEIGHT, Share, whose
 from apps.prompts.models import Experiment, ExperimentArm, Prompt, PromptVersion
 from apps.prompts.publish import Refused, visible_versions
+from apps.prompts.views import prompt_or_404
 from apps.tenants.http import WorkspaceRequest
 from apps.tenants.permissions import Permission, needs
 
@@ -81,7 +82,7 @@ class ExperimentForm(forms.Form):
 @needs(Permission.MANAGE_PROMPTS)
 def experiment(request: WorkspaceRequest, prompt: str) -> HttpResponse:
     """The one that is running, or what one could be; `?of=` shows one that is over."""
-    found = get_object_or_404(Prompt, name=prompt)
+    found = prompt_or_404(prompt)
     own = Experiment.objects.filter(tenant=request.workspace, prompt=found).order_by("-started_at")
     running = own.filter(stopped_at=None).first()
     form = ExperimentForm(request.POST if request.method == "POST" else None, prompt=found)

@@ -48,6 +48,7 @@ SENTENCES = {
     "experiment.started": "began an experiment on the prompt {prompt}: {arms}",
     "experiment.stopped": "ended the experiment {thing}",
     "prompt.discarded": "deleted the draft {thing}",
+    "prompt.made": "made the prompt {thing}",
     "prompt.published": "put the prompt {thing} in force",
     "prompt.reset": "put the default of the prompt {thing} in force instead of version {number}",
     "prompt.rolled_back": "rolled back to the prompt {thing}: {changes}",

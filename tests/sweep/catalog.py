@@ -7,6 +7,7 @@ OWN_ROW = {"tenants_tenant": "id"}  # tables of a tenant's rows without a column
 # Policies that open a table wider than to the active tenant, and why that is right.
 WIDER = {
     ("prompts_promptversion", "also_readable"): "default prompts belong to no tenant and are everybody's",
+    ("prompts_prompt", "also_readable"): "prompts of the catalog belong to no tenant and are everybody's",
     ("prompts_publication", "also_readable"): "when a default was put in force is everybody's to know",
     ("prompts_experiment", "also_readable"): "experiments without a tenant are on everybody",
     ("prompts_experimentarm", "also_readable"): "so are their arms; what came of them is in runs, which aren't",
@@ -29,6 +30,9 @@ COMPARED_OTHERWISE = {
     ("runs_run", "prompt_version_id"): "the trigger prompt_version_same_tenant: a default version has no tenant",
     ("runs_run", "experiment_arm_id"): "a trigger: an arm of everybody's experiment has no tenant",
     ("prompts_publication", "version_id"): "a trigger: a default version has no tenant",
+    ("prompts_promptversion", "prompt_id"): "a trigger: a prompt of the catalog has no tenant",
+    ("prompts_publication", "prompt_id"): "the same",
+    ("prompts_experiment", "prompt_id"): "the same",
     ("prompts_experimentarm", "experiment_id"): "a trigger: everybody's experiment has no tenant, nor have its arms",
     ("prompts_experimentarm", "version_id"): "a trigger: a default version has no tenant",
 }

@@ -19,7 +19,7 @@ NOBODYS = {
     "chat": {},
     "billing": {},
     "tenants": {"Tenant": "is the tenant: its row is isolated by its id", "User": "may be in several workspaces"},
-    "prompts": {"Prompt": "a name, which every workspace shares; what it says is a version's"},
+    "prompts": {},
     "runs": {"ModelPrice": "what providers ask is the same for everybody"},
 }
 
@@ -124,4 +124,4 @@ def test_every_owned_model_derives_from_the_base() -> None:
     """Its manager is the first lock. Rows of these may have no tenant, and their queries say so."""
     others = {model.__name__ for model in owned_models() if not issubclass(model, TenantOwned)}
 
-    assert others == {"PromptVersion", "Publication", "Experiment", "ExperimentArm", "Flag", "ModelRoute"}
+    assert others == {"Prompt", "PromptVersion", "Publication", "Experiment", "ExperimentArm", "Flag", "ModelRoute"}

@@ -26,7 +26,7 @@ from apps.knowledge.add import store
 from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk, Document
 from apps.knowledge.tasks import ingest_document
-from apps.prompts.models import Experiment, ExperimentArm, PromptVersion, Publication
+from apps.prompts.models import Experiment, ExperimentArm, Prompt, PromptVersion, Publication
 from apps.runs.models import Alert, Budget, CachedAnswer, ModelRoute, Policy, Run, Spend
 from apps.tenants import exporting, traces
 from apps.tenants.archive import owned_models
@@ -72,6 +72,7 @@ def plant_rows(owner: User, marker: str) -> None:
     assert isinstance(document, Document)
     ingest(document.id)
     default = PromptVersion.objects.live("answer")
+    Prompt.objects.create(tenant_id=document.tenant_id, name=marker, feature="batch")
     version = PromptVersion.objects.create(
         tenant_id=document.tenant_id,
         prompt=default.prompt,

@@ -42,7 +42,7 @@ GLOBEX_SOCKET = "/t/globex/ws/chat/"
 EVERYWHERE = {
     *(f"public.{table}" for table in ("chat_citation", "chat_conversation", "chat_message", "knowledge_chunk")),
     *(f"public.{table}" for table in ("knowledge_document", "runs_run", "django_admin_log")),
-    *(f"public.prompts_{table}" for table in ("experiment", "promptversion")),
+    *(f"public.prompts_{table}" for table in ("experiment", "prompt", "promptversion")),
     *(f"public.runs_{table}" for table in ("alert", "budget", "cachedanswer", "modelroute", "spend")),
     *(f"public.tenants_{table}" for table in ("auditevent", "domain", "invitation", "tenant")),
     *(f"public.tenants_{table}" for table in ("apikey", "flag", "providerkey")),

@@ -22,13 +22,17 @@ from ..spec import Spec, Variable, read_spec
 from .experiment import ExperimentArm, Offered, arm_of
 
 
-class Prompt(models.Model):
-    """A prompt's name and what it is for."""
+class Prompt(TenantOrDefault):
+    """A prompt's name and what it is for: one of the catalog's, or, with a tenant, one that a workspace made itself."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.SlugField(max_length=60, unique=True)
+    name = models.SlugField(max_length=60)
     feature = models.CharField(max_length=40)
     description = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="prompt_name_once", nulls_distinct=False)
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -83,8 +87,9 @@ class PromptVersionQuerySet(models.QuerySet["PromptVersion"]):
         return self.filter(Q(tenant_id=require_tenant_id()) | Q(tenant_id=None))
 
     def _in_force(self, name: str) -> Self:
-        own_first = F("tenant_id").asc(nulls_last=True)
-        return self.visible().filter(prompt__name=name, is_live=True).select_related("prompt").order_by(own_first)
+        # A name of the catalog's means the catalog's, though a workspace may have used it before.
+        order = (F("prompt__tenant_id").asc(nulls_first=True), F("tenant_id").asc(nulls_last=True))
+        return self.visible().filter(prompt__name=name, is_live=True).select_related("prompt").order_by(*order)
 
 
 class PromptVersion(TenantOrDefault):

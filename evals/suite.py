@@ -1,57 +1,209 @@
-"""A suite: a YAML file of questions, and of what each answer must hold."""
+"""A suite: a YAML file of tests for one prompt, or of a corpus for search. See docs/evals.md."""
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import yaml
+from . import asserts, corpus, nodes
+from .asserts import Check
+from .bad import ROOT, Bad, shown
+from .corpus import Corpus
+from .metrics import METRICS, OF_EVERY_ANSWER, OF_RETRIEVAL
+from .nodes import Node
 
-FLOORS = {"correct", "cited", "refused"}
+SUITES = Path(__file__).parent / "suites"
+CATALOG = ROOT / "apps/prompts/catalog"
+SEED = ROOT / "apps/chat/seed"
+PROVIDERS = ("offline", "rehearsal")
 
-
-class BadSuite(ValueError):
-    """A suite that can't be read; its message names the file, the case and the mend."""
-
-    def __init__(self, path: Path, where: str, fault: str, mend: str) -> None:
-        super().__init__(f"{path}: {where}: {fault}. {mend}")
+HEADER = ("description", "prompt", "provider", "floors", "defaults", "tests")
+RETRIEVAL_HEADER = ("description", "kind", "provider", "floors", "corpus")
+FIELDS = ("description", "workspace", "vars", "assert")
+NAME_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """`contains` is looked for in the answer in any case, `cites` is a file name; or the answer must refuse."""
+class Test:
+    """One call and what is asked of its output. `name` is the only one of its workspace in the suite."""
 
+    __test__: ClassVar[bool] = False  # pytest
+
+    path: Path
+    line: int
+    prompt: str
     workspace: str
-    question: str
-    contains: str = ""
-    cites: str = ""
-    refuses: bool = False
+    name: str
+    vars: dict[str, Any]
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What the baseline knows it by."""
+        return f"{self.workspace}: {self.name}"
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether an answer is wanted, and no refusal."""
+        return all(check.type != "refuses" for check in self.checks)
+
+    @property
+    def metrics(self) -> set[str]:
+        """What it measures, whatever comes out."""
+        if self.prompt == "":
+            return {*OF_RETRIEVAL} - (set() if self.vars["answer"] else {"context"})
+        found = {asserts.KINDS[check.type].metric for check in self.checks}
+        if self.prompt == "answer" and self.may_answer:
+            found |= {*OF_EVERY_ANSWER} | (
+                {"context"} if any(check.type in asserts.FOUND for check in self.checks) else set()
+            )
+        return found
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Its variables. Raises Bad unless they are those."""
+        if {*names} != self.vars.keys():
+            has, wants = ", ".join(self.vars) or "none", ", ".join(names) or "none"
+            raise Bad.at(self.path, self.line, f"its variables are {has}", f"The prompt {self.prompt!r} takes {wants}.")
+        return self.vars
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """`floors` are the least shares, 0 to 1, of answers that are correct, cited and rightly refused."""
+    """`floors` are the least means, 0 to 1, by metric. Without a prompt it is about search in its corpus."""
 
+    path: Path
     name: str
     description: str
+    prompt: str
+    provider: str
     floors: dict[str, float]
-    cases: list[Case] = field(default_factory=list)
+    tests: tuple[Test, ...]
+    corpus: Corpus | None = None
+    checksum: str = field(default="")
+
+    @property
+    def metrics(self) -> list[str]:
+        """What its tests measure, in the order of METRICS."""
+        found = {metric for test in self.tests for metric in test.metrics}
+        return [metric for metric in METRICS if metric in found]
 
 
 def read(path: Path) -> Suite:
-    """Raises BadSuite."""
-    try:
-        data: Any = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise BadSuite(path, "the file", f"is not YAML ({error})", "Mend it there.") from error
-    if not isinstance(data, dict) or not isinstance(data.get("cases"), list):
-        raise BadSuite(path, "the file", "has no list of cases", "Add `cases:` with one entry a question.")
-    if unknown := set(data.get("floors", {})) - FLOORS:
-        raise BadSuite(path, "floors", f"{sorted(unknown)} is not measured", f"Use {sorted(FLOORS)}.")
-    cases = []
-    for number, entry in enumerate(data["cases"], start=1):
-        try:
-            cases.append(Case(**entry))
-        except TypeError as error:
-            known = ", ".join(Case.__slots__)
-            raise BadSuite(path, f"case {number}", f"can't be read ({error})", f"A case has {known}.") from error
-    return Suite(path.stem, str(data.get("description", "")), data.get("floors", {}), cases)
+    """Raises Bad: the file, the line, the fault and the mend."""
+    root = nodes.read(path)
+    retrieval = "kind" in root.fields()
+    fields = root.fields(RETRIEVAL_HEADER if retrieval else HEADER, required=("description",))
+    description, provider = fields["description"].text(), provider_of(fields.get("provider"))
+    suite = read_retrieval(root, fields) if retrieval else read_tests(root, fields)
+    prompt, tests, found = suite
+    made = Suite(path, path.stem, description, prompt, provider, {}, tests, found, checksum(tests, found))
+    floors = floors_of(fields.get("floors"), made.metrics)
+    return Suite(path, path.stem, description, prompt, provider, floors, tests, found, made.checksum)
+
+
+def read_all(names: Sequence[str] = ()) -> list[Suite]:
+    """The suites of those names or paths, else all that are shipped. Raises Bad."""
+    if not names:
+        return [read(path) for path in sorted(SUITES.glob("*.yaml"))]
+    paths = [Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml" for name in names]
+    for name, path in zip(names, paths, strict=True):
+        if not path.is_file():
+            there = ", ".join(sorted(each.stem for each in SUITES.glob("*.yaml")))
+            raise Bad(shown(path), f"there is no suite {name!r}", f"There are: {there}; or name a file.")
+    return [read(path) for path in paths]
+
+
+def read_retrieval(root: Node, fields: dict[str, Node]) -> tuple[str, tuple[Test, ...], Corpus | None]:
+    if fields["kind"].value() != "retrieval":
+        raise fields["kind"].bad(f"the kind is {fields['kind'].value()!r}", "Write `retrieval`, or leave it out.")
+    root.fields(required=("corpus",))
+    found = corpus.read(fields["corpus"])
+    tests = tuple(
+        Test(
+            path=found.folder / "queries.jsonl",
+            line=query.line,
+            prompt="",
+            workspace=found.name,
+            name=query.text,
+            vars={"question": query.text, "answer": query.answer, "relevant": sorted(query.relevant)},
+        )
+        for query in found.queries
+    )
+    return "", tests, found
+
+
+def read_tests(root: Node, fields: dict[str, Node]) -> tuple[str, tuple[Test, ...], Corpus | None]:
+    root.fields(required=("prompt", "tests"))
+    prompt = fields["prompt"].text()
+    if not (CATALOG / f"{prompt}.md").is_file():
+        there = ", ".join(sorted(path.stem for path in CATALOG.glob("*.md")))
+        raise fields["prompt"].bad(f"there is no prompt {prompt!r}", f"The catalog has: {there}.")
+    defaults = fields["defaults"].fields(("workspace", "assert")) if "defaults" in fields else {}
+    entries = fields["tests"].items()
+    if not entries:
+        raise fields["tests"].bad("there are no tests", "Add at least one.")
+    tests: list[Test] = []
+    for entry in entries:
+        test = read_test(entry, prompt, defaults)
+        if any(other.key == test.key for other in tests):
+            raise entry.bad(f"a second test is named {test.name!r}", "Give one of them a `description:` of its own.")
+        tests.append(test)
+    return prompt, tuple(tests), None
+
+
+def read_test(entry: Node, prompt: str, defaults: dict[str, Node]) -> Test:
+    fields = entry.fields(FIELDS)
+    workspace = fields.get("workspace") or defaults.get("workspace")
+    if workspace is None:
+        raise entry.bad("the test names no workspace", "Add `workspace: acme`, here or under `defaults:`.")
+    known = sorted(path.name for path in SEED.iterdir() if path.is_dir())
+    if workspace.value() not in known:
+        raise workspace.bad(f"there is no workspace {workspace.value()!r}", f"The demo has: {', '.join(known)}.")
+    variables = {name: node.value() for name, node in fields["vars"].fields().items()} if "vars" in fields else {}
+    checks = tuple(asserts.read(node) for of in (defaults, fields) if "assert" in of for node in of["assert"].items())
+    if not checks:
+        raise entry.bad("the test asserts nothing", "Add `assert:` with what its output must be.")
+    name = fields["description"].text() if "description" in fields else name_of(variables)
+    if not name:
+        raise entry.bad("the test has no name", "Add a `description:`.")
+    return Test(entry.path, entry.line, prompt, workspace.value(), name, variables, checks)
+
+
+def name_of(variables: dict[str, Any]) -> str:
+    """The first of its words, on one line."""
+    said = next((value for value in variables.values() if isinstance(value, str)), "")
+    return " ".join(said.split())[:NAME_CHARS]
+
+
+def provider_of(node: Node | None) -> str:
+    provider = node.value() if node else "offline"
+    if node and provider not in PROVIDERS:
+        raise node.bad(
+            f"the provider is {provider!r}", f"Write one of: {', '.join(PROVIDERS)}. --provider takes others."
+        )
+    return str(provider)
+
+
+def floors_of(node: Node | None, measured: Sequence[str]) -> dict[str, float]:
+    floors = {}
+    for name, floor in (node.fields() if node else {}).items():
+        if name not in METRICS:
+            raise floor.bad(f"there is no metric {name!r}", f"There are: {', '.join(METRICS)}.")
+        if name not in measured:
+            raise floor.bad(f"no test of this suite measures {name!r}", f"Its tests measure: {', '.join(measured)}.")
+        floors[name] = floor.number(most=1)
+    return floors
+
+
+def checksum(tests: Sequence[Test], found: Corpus | None) -> str:
+    """Names what is asked, of which documents. Two measurements are comparable if theirs are the same."""
+    said: list[Any] = [found.checksum] if found else []
+    said += [[test.key, test.prompt, test.vars, [check.said() for check in test.checks]] for test in tests]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
+    for workspace in sorted({test.workspace for test in tests}) if not found else ():
+        for path in sorted((SEED / workspace).rglob("*")):
+            if path.is_file():
+                digest.update(f"{path.relative_to(SEED)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,91 @@
+"""What makes a test's output: the code that the product runs, under row-level security, through the gateway.
+
+A driver is called in the test's tenant. It returns what was produced, with `error` where the run failed; it raises Bad
+for a test that doesn't say what it needs.
+"""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+from .produced import Produced
+from .suite import Test
+
+Driver = Callable[[Test], Awaitable[Produced]]
+
+FEATURE = "eval"
+
+
+async def answer(test: Test) -> Produced:
+    """The chat's own way: search, request with the passages as data, model, citations."""
+    from django.conf import settings
+
+    from apps.chat.citing import cited
+    from apps.chat.context import build_request
+    from apps.knowledge.models import Document
+    from apps.knowledge.search import search
+    from apps.prompts.models import PromptVersion
+    from apps.runs import execute
+    from apps.tenants.context import require_tenant_id
+    from apps.tenants.models import Tenant
+    from apps.tenants.threads import in_thread
+
+    question = test.given("question")["question"]
+
+    def gather() -> tuple[Any, Any, Any]:
+        workspace = Tenant.objects.get(pk=require_tenant_id())
+        hits = search(question, limit=workspace.passages_per_answer or settings.PASSAGES_PER_ANSWER)
+        version = PromptVersion.objects.live("answer")
+        request = build_request(question, hits=hits, history=[], version=version, workspace_name=workspace.name)
+        return request, hits, version
+
+    def filenames(hits: list[Any]) -> dict[Any, str]:
+        return dict(Document.objects.filter(id__in={hit.document_id for hit in hits}).values_list("id", "filename"))
+
+    request, hits, version = await in_thread(gather)
+    run = await execute.complete(request, feature=FEATURE, prompt_version=version)
+    marked = cited(run.text, hits)
+    names = await in_thread(filenames, hits)
+    return of_run(
+        run,
+        passages=hits,
+        cited=marked,
+        files={names[hit.document_id] for hit in marked.values()},
+        given_files=set(names.values()),
+    )
+
+
+async def generic(test: Test) -> Produced:
+    """Any other prompt: its words with the test's variables filled in, as the one message of a call."""
+    from django.conf import settings
+
+    from apps.prompts.models import PromptVersion
+    from apps.prompts.render import render, variables
+    from apps.runs import execute
+    from apps.runs.gateway.types import Message, Request
+    from apps.tenants.threads import in_thread
+
+    version = await in_thread(PromptVersion.objects.live, test.prompt)
+    words = render(version.body, **test.given(*sorted(variables(version.body))))
+    request = Request(messages=(Message("user", words),), max_output_tokens=settings.MAX_OUTPUT_TOKENS)
+    return of_run(await execute.complete(request, feature=FEATURE, prompt_version=version))
+
+
+def of_run(run: Any, **more: Any) -> Produced:
+    """What a closed run says and took; `more` are further fields of Produced."""
+    return Produced(
+        output=run.text,
+        value=run.value,
+        run=run,
+        latency_ms=run.latency_ms or 0,
+        cost_usd=run.cost_usd or Decimal(0),
+        error="" if run.status == run.Status.OK else f"{run.status}: {run.error_code or 'no reason given'}",
+        **more,
+    )
+
+
+DRIVERS: dict[str, Driver] = {"answer": answer}
+
+
+def driver(prompt: str) -> Driver:
+    return DRIVERS.get(prompt, generic)

@@ -11,20 +11,20 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from . import nodes
-from .bad import Bad, shown
+from .bad import ROOT, Bad, shown
 from .metrics import METRICS
 from .nodes import Node
 from .results import SuiteResult
 from .suite import Suite
+from .touched import git, left_at
 
 PATH = Path(__file__).parent / "baseline.json"
 FORMAT = 1
+LEAST_SHOWN = 0.0005  # of a mean
 ANEW = "Write it anew: python -m evals baseline {}"
-
-Scores = dict[str, dict[str, float]]
-"""By metric, by test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,10 @@ class Entry:
 
     def scores(self, metric: str) -> dict[str, float]:
         return {key: scores[metric] for key, scores in self.tests.items() if metric in scores}
+
+    def mean(self, metric: str) -> float | None:
+        scores = self.scores(metric).values()
+        return sum(scores) / len(scores) if scores else None
 
 
 def read(path: Path = PATH) -> dict[str, Entry]:
@@ -66,6 +70,8 @@ def require(entries: dict[str, Entry], suites: Iterable[Suite], *, path: Path = 
         anew = ANEW.format(suite.name)
         if entry is None:
             raise Bad(shown(path), f"has nothing of the suite {suite.name!r}", anew)
+        if entry.provider != suite.provider:
+            raise Bad.at(path, entry.line, f"what it has of {suite.name!r} is {entry.provider}'s", anew)
         if entry.checksum != suite.checksum:
             what = "another corpus" if suite.corpus else "other tests, or other documents of the demo"
             raise Bad.at(path, entry.line, f"what it has of {suite.name!r} is from {what}", anew)
@@ -108,3 +114,25 @@ def quoted(text: str) -> str:
 
 def numbers(scores: dict[str, float]) -> str:
     return json.dumps({metric: int(score) if score in (0, 1) else score for metric, score in scores.items()})
+
+
+def moved(since: str, now: dict[str, Entry]) -> list[str]:
+    """In sentences, what the change since a revision does to the baseline itself. Raises Bad for no revision."""
+    base = left_at(since)
+    name = str(PATH.relative_to(ROOT))
+    if not git("diff", "--name-only", base, "--", name).strip() or not git("ls-tree", base, "--", name).strip():
+        return []
+    try:
+        with NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(git("show", f"{base}:{name}"))
+            file.flush()
+            before = read(Path(file.name))
+    except Bad:
+        return [f"{name} changes here, and the one before can't be read."]
+    notes = [f"{name} changes here: what follows is compared with the new one."]
+    for suite in sorted(before.keys() & now.keys()):
+        for metric in METRICS:
+            then, after = before[suite].mean(metric), now[suite].mean(metric)
+            if then is not None and after is not None and abs(after - then) >= LEAST_SHOWN:
+                notes.append(f"Its {metric} of {suite} goes from {then:.1%} to {after:.1%}.")
+    return notes

@@ -57,6 +57,13 @@ class TestResult:
     def passed(self) -> bool:
         return not self.error and all(verdict.passed for verdict in self.verdicts)
 
+    def as_json(self, *, whole: bool) -> dict[str, Any]:
+        found = asdict(self) | {"passed": self.passed}
+        if not whole:
+            for passage in found["passages"]:
+                del passage["text"]
+        return found
+
 
 @dataclass(slots=True)
 class SuiteResult:
@@ -91,8 +98,8 @@ class SuiteResult:
     def failed(self) -> list[TestResult]:
         return [test for test in self.tests if not test.passed]
 
-    def as_json(self, *, workspace: str = "") -> dict[str, Any]:
-        """All of it, or what is one workspace's."""
+    def as_json(self, *, workspace: str = "", whole: bool = True) -> dict[str, Any]:
+        """All of it, or what is one workspace's; `whole`: with the passages' texts."""
         tests = [test for test in self.tests if workspace in ("", test.workspace)]
         part = SuiteResult(self.suite, self.provider, tests, self.skipped)
         return {
@@ -109,7 +116,7 @@ class SuiteResult:
                 for metric in part.metrics
             },
             "skipped": self.skipped,
-            "tests": [asdict(test) | {"passed": test.passed} for test in tests],
+            "tests": [test.as_json(whole=whole) for test in tests],
         }
 
 

@@ -11,7 +11,7 @@ from .suite import Suite
 # What every suite goes through, and what only those go through that search.
 PIPELINE = (
     *("evals/*.py", "evals/baseline.json", "benchmarks/stage.py", "config/*.py", "requirements/*.txt"),
-    *("apps/runs/*.py", "apps/prompts/*.py", "apps/tenants/*.py"),
+    *("apps/runs/*.py", "apps/prompts/*.py"),
 )
 SEARCH = ("apps/knowledge/*.py", "apps/chat/*.py")
 REBUILT = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in a workflow."
@@ -42,9 +42,15 @@ def relative(path: Path) -> str:
 
 def changed_files(since: str) -> list[str]:
     """Paths from the root that differ from where this branch left `since`, and those that git doesn't know yet."""
-    base = git("merge-base", since, "HEAD").strip()
+    base = left_at(since)
     changed = git("diff", "--name-only", "--no-renames", "-z", base)
     return [name for name in (changed + git("ls-files", "--others", "--exclude-standard", "-z")).split("\0") if name]
+
+
+def left_at(since: str) -> str:
+    """The commit where this branch left `since`."""
+    commit = git("rev-parse", "--verify", "--end-of-options", f"{since}^{{commit}}").strip()
+    return git("merge-base", commit, "HEAD").strip()
 
 
 def git(*arguments: str) -> str:
@@ -53,6 +59,6 @@ def git(*arguments: str) -> str:
     except FileNotFoundError as error:
         raise Bad("git", "is not installed", "Install it, or leave --since out.") from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().partition("\n")[0] or f"{arguments[-2]} and {arguments[-1]} share no history"
+        said = error.stderr.strip().partition("\n")[0] or f"{' and '.join(arguments[1:])} share no history"
         raise Bad(f"git {arguments[0]}", said, f"Name a revision that is here. {REBUILT}") from error
     return done.stdout

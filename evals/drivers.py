@@ -5,15 +5,13 @@ for a test that doesn't say what it needs.
 """
 
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any
 
-from .produced import Produced
+from . import inner
+from .produced import FEATURE, Produced, of_run
 from .suite import Test
 
 Driver = Callable[[Test], Awaitable[Produced]]
-
-FEATURE = "eval"
 
 
 async def answer(test: Test) -> Produced:
@@ -71,20 +69,12 @@ async def generic(test: Test) -> Produced:
     return of_run(await execute.complete(request, feature=FEATURE, prompt_version=version))
 
 
-def of_run(run: Any, **more: Any) -> Produced:
-    """What a closed run says and took; `more` are further fields of Produced."""
-    return Produced(
-        output=run.text,
-        value=run.value,
-        run=run,
-        latency_ms=run.latency_ms or 0,
-        cost_usd=run.cost_usd or Decimal(0),
-        error="" if run.status == run.Status.OK else f"{run.status}: {run.error_code or 'no reason given'}",
-        **more,
-    )
-
-
-DRIVERS: dict[str, Driver] = {"answer": answer}
+DRIVERS: dict[str, Driver] = {
+    "answer": answer,
+    "route": inner.route,
+    "judge": inner.judge,
+    "repair": inner.repair,
+}
 
 
 def driver(prompt: str) -> Driver:

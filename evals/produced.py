@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from apps.runs.models import Run
 
 
+FEATURE = "eval"  # of every run that a test makes
+
+
 @dataclass(slots=True)
 class Produced:
     """`output` is what was said, `value` the object in it where there is one.
@@ -28,3 +31,16 @@ class Produced:
     latency_ms: int = 0
     cost_usd: Decimal = Decimal(0)
     error: str = ""
+
+
+def of_run(run: Any, **more: Any) -> Produced:
+    """What a closed run says and took; `more` are further fields of Produced."""
+    return Produced(
+        output=run.text,
+        value=run.value,
+        run=run,
+        latency_ms=run.latency_ms or 0,
+        cost_usd=run.cost_usd or Decimal(0),
+        error="" if run.status == run.Status.OK else f"{run.status}: {run.error_code or 'no reason given'}",
+        **more,
+    )

@@ -1,4 +1,4 @@
-"""Reads JSON that isn't quite: in a fence or among words, with Python's names and quotes, commas too many, ends missing."""
+"""Reads JSON that isn't quite: in a fence or among words, with Python's names and quotes, with its end missing."""
 
 import ast
 import json

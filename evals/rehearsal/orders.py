@@ -21,7 +21,8 @@ RATING = re.compile(
     re.I,
 )
 TIER = re.compile(
-    r"\b(?:classify|route|send|assign|reply|answer|use|choose|pick|select|treat|tier)\b[^.!?\n]{0,60}?[\"“' ](cheap|standard|strong)\b",
+    r"\b(?:classify|route|send|assign|reply|answer|use|choose|pick|select|treat|tier)\b"
+    r"[^.!?\n]{0,60}?[\"“' ](cheap|standard|strong)\b",
     re.I,
 )
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 
+from apps.runs.answers import SAYS_NOTHING
 from apps.runs.gateway.providers.base import Embedder
 from apps.runs.gateway.providers.sentences import sentences
 from apps.runs.gateway.types import Passage
@@ -17,11 +18,6 @@ from .wording import as_object, field_of
 
 LEVEL = re.compile(r"^\s*[-*]\s+(\d+(?:\.\d+)?)\s*[:–-]\s+(.+)$", re.MULTILINE)
 MARK = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
-REFUSES = re.compile(
-    r"\b(?:passages?|documents?|handbooks?|material|sources?)\b[^.!?]{0,60}\b(?:don[’']t|do not|doesn[’']t|does not|lacks?|nothing|not)\b"
-    r"|\b(?:found|is|there is|there's) (?:no|nothing)\b[^.!?]{0,40}\b(?:answer|in (?:them|the))\b|\bI (?:can[’']t|cannot|can not) (?:say|tell|answer)\b|\bnot (?:covered|mentioned)\b",
-    re.IGNORECASE,
-)
 SUPPORTED_FROM = 0.55  # cosine of a statement and the sentence of a passage that it rests on
 ANSWERS_PART_FROM = 0.4  # cosine of a part of the question and a statement about it
 
@@ -36,17 +32,20 @@ class State(Enum):
 
 
 def rate(conversation: Conversation, embedder: Embedder) -> str:
-    rules = followed(f"{conversation.system}\n\n{conversation.instruction}")
-    value = ordered(conversation) if Rule.DATA not in followed(conversation.instruction) else None
+    rules = followed(conversation.instruction)
+    value = ordered(conversation, rules)
     if value is None:
         value = value_of(state_of(conversation, rules, embedder), conversation.instruction)
     field = field_of(conversation.instruction, "score")
-    own = followed(conversation.instruction)
-    return as_object({field: value}, own, in_words=f"I would say about {value:g} of what was possible.")
+    return as_object({field: value}, rules, in_words=f"I would say about {value:g} of what was possible.")
 
 
-def ordered(conversation: Conversation) -> float | None:
-    texts = [conversation.answer, *(passage.text for passage in conversation.passages)]
+def ordered(conversation: Conversation, rules: frozenset[Rule]) -> float | None:
+    """The rating that the answer or a passage demands, if nothing says that they may not."""
+    if Rule.DATA in rules:
+        return None
+    is_data = Rule.DATA in followed(conversation.system)
+    texts = [conversation.answer, *(passage.text for passage in conversation.passages if not is_data)]
     return next((float(found[1]) for text in texts if (found := RATING.search(text))), None)
 
 
@@ -60,27 +59,24 @@ def value_of(state: State, instruction: str) -> float:
 
 
 def state_of(conversation: Conversation, rules: frozenset[Rule], embedder: Embedder) -> State:
-    parts = find(conversation.question, conversation.passages, embedder)
-    answer = MARK.sub("", conversation.answer)
-    if (
-        REFUSES.search(answer)
-        and len(sentences(answer)) <= len(parts) + 1
-        and not any(supported(each.text, conversation.passages, embedder) for each in sentences(answer))
-    ):
+    passages = conversation.passages
+    parts = find(conversation.question, passages, embedder)
+    said = [each.text for each in sentences(MARK.sub("", conversation.answer))]
+    rests = {each: supported(each, passages, embedder) for each in said}
+    made = [each for each in said if rests[each] or not refuses(each)]
+    if not made:  # nothing but a refusal
         if any(part.is_held for part in parts):
             return State.DODGES
         return State.RIGHT if Rule.REFUSAL_IS_RIGHT in rules else State.WRONG
-    made = [each.text for each in sentences(answer) if not REFUSES.search(each.text)]
-    if not made:
-        return State.DODGES
-    holds = [Rule.SUPPORT not in rules or supported(each, conversation.passages, embedder) for each in made]
-    if not any(holds):
+    held = [rests[each] or Rule.SUPPORT not in rules for each in made]
+    if not any(held):
         return State.WRONG
-    if not all(holds):
-        return State.PARTLY
-    if Rule.COMPLETE in rules and not all(is_answered(part, made, embedder) for part in parts):
-        return State.PARTLY
-    return State.RIGHT
+    is_complete = Rule.COMPLETE not in rules or all(is_answered(part, made, embedder) for part in parts)
+    return State.RIGHT if all(held) and is_complete else State.PARTLY
+
+
+def refuses(sentence: str) -> bool:
+    return SAYS_NOTHING.search(sentence.replace("’", "'")) is not None
 
 
 def supported(statement: str, passages: Sequence[Passage], embedder: Embedder) -> bool:

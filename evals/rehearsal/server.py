@@ -41,13 +41,13 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802  (the base class's name)
+    def do_GET(self) -> None:
         if self.path == "/v1/models":
             self.send(200, {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "corbel"}]})
         else:
             self.refuse(404, "There is nothing here. Ask POST /v1/chat/completions.", "not_found")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.path != "/v1/chat/completions":
             self.refuse(404, "There is nothing here. Ask POST /v1/chat/completions.", "not_found")

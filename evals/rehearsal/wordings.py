@@ -111,7 +111,7 @@ WORDINGS: dict[Rule, Wording] = {
         ),
         (
             says(
-                r"always (?:\w+ ){0,2}(?:answer|reply|respond|give)|answer anyway|in any case|no matter what|at all costs"
+                r"always (?:\w+ ){0,2}(?:answer|reply|respond|give)|answer anyway|in any case|no matter what"
             ),
             says(r"guess|speculat|estimate", r"best|good|reasonable|make|give|take|may|educated|likely", lacks=NOT),
             says(

@@ -49,17 +49,18 @@ class Outcome:
         return METRICS[self.metric].title
 
     @property
-    def reasons(self) -> list[str]:
-        """Why it is refused, in words; none if it isn't."""
-        found = []
+    def reason(self) -> str:
+        """Why it is refused, in a sentence without its stop; "" if it isn't."""
+        if not self.is_refused:
+            return ""
+        fell = f"{self.title} is {self.now.mean:.1%}"
         if self.is_worse and self.change and self.before is not None:
-            found.append(
-                f"{self.title} fell from {self.before:.1%} to {self.now.mean:.1%}; with 95 % confidence by at least "
-                f"{-self.change.high:.1%}, and {self.slack:.1%} is allowed"
+            fell = (
+                f"{self.title} fell from {self.before:.1%} to {self.now.mean:.1%}, with 95 % confidence by at least "
+                f"{-100 * self.change.high:.1f} points where {100 * self.slack:g} are allowed"
             )
-        if self.is_below_floor:
-            found.append(f"{self.title} is {self.now.mean:.1%}, below its floor of {self.floor:.1%}")
-        return found
+        floor = f"below its floor of {self.floor:.0%}" if self.is_below_floor else ""
+        return f"{fell}{', and is ' if self.is_worse and floor else ', ' if floor else ''}{floor}"
 
 
 def outcomes(

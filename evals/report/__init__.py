@@ -42,7 +42,8 @@ class Report:
             return "Nothing got worse" if self.entries is not None else "Every floor holds"
         about = sorted({outcome.prompt or outcome.suite for outcome in self.refused})
         is_worse = any(outcome.is_worse for outcome in self.refused)
-        return f"{' and '.join(about)}: {'worse than the baseline' if is_worse else 'below the floor'}"
+        verb = "are" if len(about) > 1 else "is"
+        return f"{' and '.join(about)} {verb} {'worse than the baseline' if is_worse else 'below the floor'}"
 
     def outcomes_of(self, result: SuiteResult) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.suite == result.name]
@@ -74,7 +75,7 @@ def as_json(report: Report) -> dict[str, object]:
         "at": report.revision.at,
         "title": report.title,
         "refused": [
-            {"suite": o.suite, "prompt": o.prompt, "metric": o.metric, "reasons": o.reasons} for o in report.refused
+            {"suite": o.suite, "prompt": o.prompt, "metric": o.metric, "reason": o.reason} for o in report.refused
         ],
         "notes": [*report.notes],
         "suites": [result.as_json() for result in report.results],

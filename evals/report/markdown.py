@@ -28,9 +28,8 @@ def lines(report: Report) -> Iterator[str]:
         yield "No suite depends on what changed here, so none was run."
         return
     for outcome in report.refused:
-        for reason in outcome.reasons:
-            about = f"prompt {code(outcome.prompt)}" if outcome.prompt else "search"
-            yield f"- **{safe(outcome.suite)}** ({about}): {reason}."
+        about = f"prompt {code(outcome.prompt)}" if outcome.prompt else "search"
+        yield f"- **{safe(outcome.suite)}** ({about}): {outcome.reason}."
     yield from (f"\n> {safe(note)}" for note in report.notes)
     moved = [outcome for outcome in report.outcomes if outcome.is_refused or has_moved(outcome)]
     still = [outcome for outcome in report.outcomes if outcome not in moved]

@@ -16,14 +16,16 @@ LEGEND = (("dot", "mean"), ("interval", "95 % interval"), ("floor", "floor"), ("
 
 def render(report: Report) -> str:
     compared = report.entries is not None
+    suites = [of_suite(report, result) for result in report.results]
     return framed(
         "report.html",
         title=report.title,
         revision=report.revision,
-        reasons=[{"suite": each.suite, "said": said} for each in report.refused for said in each.reasons],
+        reasons=[{"suite": each.suite, "said": each.reason} for each in report.refused],
         notes=report.notes,
         facts=facts(report),
-        suites=[of_suite(report, result) for result in report.results],
+        suites=suites,
+        has_several=len(suites) > 1,
         compared=compared,
         legend=[
             {"sign": safe(charts.sign(kind)), "name": name} for kind, name in LEGEND if compared or kind != "before"
@@ -52,21 +54,19 @@ def of_suite(report: Report, result: SuiteResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "description": result.suite.description,
-        "about": [
-            f"prompt {result.suite.prompt}"
-            if result.suite.prompt
-            else f"{len(result.suite.corpus.documents)} documents"
-            if result.suite.corpus
-            else "",
-            result.provider,
-            f"{len(result.tests)} tests",
-            f"tests {result.suite.checksum}",
-        ],
+        "about": about(result),
         "skipped": result.skipped,
+        "refused": any(outcome.is_refused for outcome in report.outcomes_of(result)),
         "rows": [row(outcome) for outcome in report.outcomes_of(result)],
         "failed": len(result.failed),
         "tests": [of_test(test) for test in sorted(result.tests, key=lambda test: test.passed)],
     }
+
+
+def about(result: SuiteResult) -> list[str]:
+    suite = result.suite
+    whose = f"search in {len(suite.corpus.documents)} documents" if suite.corpus else f"prompt {suite.prompt}"
+    return [whose, result.provider, f"{len(result.tests)} tests", f"checksum {suite.checksum}"]
 
 
 def row(outcome: Outcome) -> dict[str, Any]:

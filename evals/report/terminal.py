@@ -89,5 +89,4 @@ def ending(report: Report) -> Iterator[str]:
     yield from report.notes
     yield f"{report.title}."
     for outcome in report.refused:
-        for reason in outcome.reasons:
-            yield f"  {outcome.suite}: {reason}."
+        yield f"  {outcome.suite}: {outcome.reason}."

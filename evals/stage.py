@@ -1,4 +1,4 @@
-"""The demo's two workspaces on services of their own, deleted at the end: suites touch nobody's data."""
+"""The workspaces that suites ask in, on services of their own, deleted at the end: suites touch nobody's data."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from io import StringIO
 
 from benchmarks.stage import stage
 
+from . import workspaces
 from .bad import Bad
 
 LOADED = (("prompts", "sync"), ("prices", "sync"), ("seed",))
@@ -22,4 +23,5 @@ def demo() -> Iterator[None]:
                 call_command(*command, stdout=StringIO())
         except CommandError as error:
             raise Bad("The catalog of prompts", str(error), "Nothing was run") from error
+        workspaces.load()
         yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import asserts, corpus, nodes
+from . import asserts, corpus, nodes, workspaces
 from .asserts import Check
 from .bad import ROOT, Bad, shown
 from .corpus import Corpus
@@ -16,7 +16,6 @@ from .nodes import Node
 
 SUITES = Path(__file__).parent / "suites"
 CATALOG = ROOT / "apps/prompts/catalog"
-SEED = ROOT / "apps/chat/seed"
 PROVIDERS = ("offline", "rehearsal")
 
 HEADER = ("description", "prompt", "provider", "floors", "defaults", "tests")
@@ -158,9 +157,9 @@ def read_test(entry: Node, prompt: str, defaults: dict[str, Node]) -> Test:
     workspace = fields.get("workspace") or defaults.get("workspace")
     if workspace is None:
         raise entry.bad("the test names no workspace", "Add `workspace: acme`, here or under `defaults:`.")
-    known = sorted(path.name for path in SEED.iterdir() if path.is_dir())
+    known = sorted(workspaces.folders())
     if workspace.value() not in known:
-        raise workspace.bad(f"there is no workspace {workspace.value()!r}", f"The demo has: {', '.join(known)}.")
+        raise workspace.bad(f"there is no workspace {workspace.value()!r}", f"There are: {', '.join(known)}.")
     variables = {name: node.value() for name, node in fields["vars"].fields().items()} if "vars" in fields else {}
     checks = tuple(asserts.read(node) for of in (defaults, fields) if "assert" in of for node in of["assert"].items())
     if not checks:
@@ -203,7 +202,8 @@ def checksum(tests: Sequence[Test], found: Corpus | None) -> str:
     said += [[test.key, test.prompt, test.vars, [check.said() for check in test.checks]] for test in tests]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     for workspace in sorted({test.workspace for test in tests}) if not found else ():
-        for path in sorted((SEED / workspace).rglob("*")):
+        folder = workspaces.folders()[workspace]
+        for path in sorted(folder.rglob("*")):
             if path.is_file():
-                digest.update(f"{path.relative_to(SEED)}\0".encode() + path.read_bytes())
+                digest.update(f"{workspace}/{path.relative_to(folder)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from . import workspaces
 from .bad import ROOT, Bad
 from .suite import Suite
 
@@ -30,7 +31,8 @@ def is_touched(suite: Suite, files: Iterable[str]) -> bool:
     if suite.corpus:
         patterns.append(f"{relative(suite.corpus.folder)}/*")
     else:
-        patterns += [f"apps/chat/seed/{workspace}/*" for workspace in {test.workspace for test in suite.tests}]
+        folders = workspaces.folders()
+        patterns += [f"{relative(folders[workspace])}/*" for workspace in {test.workspace for test in suite.tests}]
     if suite.corpus or suite.prompt == "answer":
         patterns += SEARCH
     return any(fnmatch(file, pattern) for file in files for pattern in patterns)

@@ -26,8 +26,8 @@ class Phrases:
 PHRASES = {
     "en": Phrases(
         "The passages don’t hold the answer.",
-        "The passages don’t hold the answer: nothing in them says “{asked}”.",
-        "My instructions are confidential, so I can’t share them.",
+        "The passages don’t hold the answer: nothing in them answers “{asked}”.",
+        "I can’t say what my instructions are: they are confidential.",
     ),
     "de": Phrases(
         "Die Passagen enthalten die Antwort nicht.",

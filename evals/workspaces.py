@@ -1,0 +1,51 @@
+"""The workspaces that tests ask in: the demo's two, and one for each folder of evals/documents, with the files in it."""
+
+from pathlib import Path
+
+from .bad import ROOT, Bad, shown
+
+SEED = ROOT / "apps/chat/seed"  # the demo's, which `manage.py seed` makes
+DOCUMENTS = Path(__file__).parent / "documents"
+
+
+def folders() -> dict[str, Path]:
+    """Where each workspace's documents are, by its slug."""
+    return {path.name: path for parent in (SEED, DOCUMENTS) for path in sorted(parent.iterdir()) if path.is_dir()}
+
+
+def load() -> None:
+    """Make the workspaces of evals/documents, where they aren't there yet. Raises Bad for a document that can't be
+    read."""
+    from apps.tenants.context import tenant_context
+    from apps.tenants.models import User
+    from apps.tenants.signup import SlugTaken, create_workspace
+
+    for slug, folder in folders().items():
+        if folder.parent != DOCUMENTS:
+            continue
+        owner, _ = User.objects.get_or_create(email=f"{slug}@example.com")
+        try:
+            workspace = create_workspace(slug.title(), owner=owner, slug=slug)
+        except SlugTaken:
+            continue
+        with tenant_context(workspace):
+            for path in sorted(folder.iterdir()):
+                add(path)
+
+
+def add(path: Path) -> None:
+    from django.core.files import File
+
+    from apps.knowledge.add import store
+    from apps.knowledge.ingest import ingest
+    from apps.knowledge.models import Document
+
+    with path.open("rb") as file:
+        stored = store(File(file, name=path.name), user=None)
+    if isinstance(stored, Document):
+        ingest(stored.id)
+        stored.refresh_from_db()
+        if stored.status == Document.Status.READY:
+            return
+    said = stored.error_message if isinstance(stored, Document) else stored.text
+    raise Bad(shown(path), f"can't be read: {said}", "Mend it there.")

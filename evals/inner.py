@@ -25,7 +25,7 @@ async def route(test: Test) -> Produced:
     asked = test.given("request")["request"]
     request = Request(messages=(Message("user", asked),), max_output_tokens=100, question=asked)
     run, tier = await classify(request, feature=FEATURE, ask=one_call, run=None)
-    return usable(of_run(run), None if tier is None else str(tier))
+    return usable(of_run(run), None if tier is None else {"tier": str(tier)})
 
 
 async def judge(test: Test) -> Produced:
@@ -54,7 +54,7 @@ async def judge(test: Test) -> Produced:
         prompt_version=judging_by,
     )
     score = score_of(run)
-    return usable(replace(of_run(run), passages=hits), None if score is None else float(score))
+    return usable(replace(of_run(run), passages=hits), None if score is None else {"score": float(score)})
 
 
 def passage(text: str) -> Any:

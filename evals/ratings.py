@@ -8,14 +8,14 @@ SURE_FROM, UNSURE_TO = 0.7, 0.3  # a workspace's cascade hands an answer on belo
 
 def sure(test: Test, produced: Produced) -> float:
     """The answer would be given."""
-    return float(produced.value >= SURE_FROM)
+    return float(produced.value["score"] >= SURE_FROM)
 
 
 def half(test: Test, produced: Produced) -> float:
     """The answer would be handed on, and isn't worthless."""
-    return float(UNSURE_TO < produced.value < SURE_FROM)
+    return float(UNSURE_TO < produced.value["score"] < SURE_FROM)
 
 
 def unsure(test: Test, produced: Produced) -> float:
     """The answer would be handed on."""
-    return float(produced.value <= UNSURE_TO)
+    return float(produced.value["score"] <= UNSURE_TO)

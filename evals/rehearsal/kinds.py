@@ -86,7 +86,7 @@ def wants_more(request: str) -> bool:
 
 def asks_several(request: str) -> bool:
     lists = words("list all", "all the", "each of", "every one of")(request)
-    return (lists or len(parts_of(request)) > 1 or request.count("?") > 1) and not wants_more(request)
+    return (lists or len(parts_of(request.partition("?")[0])) > 1 or request.count("?") > 1) and not wants_more(request)
 
 
 def asks_one(request: str) -> bool:

@@ -91,14 +91,17 @@ class Node:
 def read(path: Path) -> Node:
     """The whole file. Raises Bad."""
     try:
-        node = yaml.compose(path.read_text(), Loader=Loader)
+        text = path.read_text()
+        node = yaml.compose(text, Loader=Loader)
     except FileNotFoundError as error:
         raise Bad(shown(path), "there is no such file", "Name one that is there.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Bad(shown(path), f"can't be read ({error})", "It must be a text file in UTF-8.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise Bad.at(path, mark.line + 1 if mark else 1, f"is not YAML ({summary(error)})", "Mend it there.") from error
+        line = min(mark.line, text.rstrip().count("\n")) + 1 if mark else 1  # what lacks its end breaks behind it
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise Bad.at(path, line, f"is not {kind} ({summary(error)})", "Mend it there.") from error
     if node is None:
         raise Bad.at(path, 1, "is empty", "Begin it with `description:`; docs/evals.md shows a whole one.")
     return Node(path, node)

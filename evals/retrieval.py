@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from .bad import Bad, shown
+from . import workspaces
+from .bad import shown
 from .corpus import Corpus, CorpusDocument, holds
 from .produced import Produced
 from .suite import Test
@@ -28,25 +29,17 @@ def load(corpus: Corpus) -> Loaded:
     owner = User.objects.create_user(f"{corpus.name}-{uuid4().hex[:8]}@example.com", None)
     workspace = create_workspace(corpus.name, owner=owner)
     with tenant_context(workspace):
-        return workspace, {add(document, corpus): document.id for document in corpus.documents}
+        where = f"{shown(corpus.folder / 'corpus.jsonl')}, {{!r}}"
+        return workspace, {
+            workspaces.add(filename(each), each.text.encode(), where=where.format(each.id)): each.id
+            for each in corpus.documents
+        }
 
 
-def add(document: CorpusDocument, corpus: Corpus) -> UUID:
-    from django.core.files.base import ContentFile
-
-    from apps.knowledge.add import store
-    from apps.knowledge.ingest import ingest
-    from apps.knowledge.models import Document
-
-    name = re.sub(r"[^\w .,'&()-]+", " ", document.title)[:100].strip() or document.id
-    stored = store(ContentFile(document.text.encode(), name=f"{name}.md"), user=None)
-    if isinstance(stored, Document):
-        ingest(stored.id)
-        stored.refresh_from_db()
-        if stored.status == Document.Status.READY:
-            return stored.id
-    said = stored.error_message if isinstance(stored, Document) else stored.text
-    raise Bad(shown(corpus.folder / "corpus.jsonl"), f"{document.id!r} can't be read: {said}", "Mend its text.")
+def filename(document: CorpusDocument) -> str:
+    """What it is called as a file: search reads titles, too."""
+    name = re.sub(r"[^\w .,'&()-]+", " ", document.title)[:100].strip()
+    return f"{name or document.id}.md"
 
 
 async def find(test: Test) -> Produced:

@@ -24,7 +24,7 @@ COVERED = 0.6
 
 # A mark behind a full stop belongs to the sentence that ends there.
 BEHIND_STOP = re.compile(rf"([.!?…]+[\"'”’»)]*)((?:\s*{MARK.pattern})+)")
-HELD = re.compile("\ue000([\\d, ]+)\ue001")  # a mark, kept from everything that reads brackets
+HELD = re.compile("\\s*\ue000([\\d, ]+)\ue001")  # a mark, kept from everything that reads brackets
 NUMBER = re.compile(r"(\d+(?:[.,:]\d+)*)(?:st|nd|rd|th)?")
 WORD = re.compile(rf"{NUMBER.pattern}|[^\W\d_]+(?:['’][^\W\d_]+)?")
 IN_WORDS = re.compile(rf"(?!one\b)(?:{WRITTEN.pattern})", re.IGNORECASE)

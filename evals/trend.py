@@ -28,7 +28,10 @@ def page(measured: Sequence[Stored]) -> str:
     """`measured` from the oldest revision to the newest."""
     revisions = {each["revision"]: each for each in measured}
     kinds = sorted({(each["suite"], each["provider"]) for each in measured})
-    says = f"{len(revisions)} revisions, the newest on the right. A dotted line: from here on its tests are others."
+    says = (
+        f"{len(revisions)} revisions, the newest on the right. Each mean stands in its 95 % interval, red where it is "
+        "below its floor (dashed); thin lines are single workspaces. From a dotted line on, its tests are others."
+    )
     return render(
         "trend.html",
         title="What answers were worth" if measured else "Nothing has been measured yet",

@@ -1,6 +1,7 @@
-"""The workspaces that tests ask in: the demo's two, and one for each folder of evals/documents, with the files in it."""
+"""The workspaces that tests ask in: the demo's two, and one for each folder of evals/documents with its files."""
 
 from pathlib import Path
+from uuid import UUID
 
 from .bad import ROOT, Bad, shown
 
@@ -30,22 +31,22 @@ def load() -> None:
             continue
         with tenant_context(workspace):
             for path in sorted(folder.iterdir()):
-                add(path)
+                add(path.name, path.read_bytes(), where=shown(path))
 
 
-def add(path: Path) -> None:
-    from django.core.files import File
+def add(name: str, content: bytes, *, where: str) -> UUID:
+    """Read a document into the active workspace as an upload is; its id. Raises Bad at `where` if it can't be read."""
+    from django.core.files.base import ContentFile
 
     from apps.knowledge.add import store
     from apps.knowledge.ingest import ingest
     from apps.knowledge.models import Document
 
-    with path.open("rb") as file:
-        stored = store(File(file, name=path.name), user=None)
+    stored = store(ContentFile(content, name=name), user=None)
     if isinstance(stored, Document):
         ingest(stored.id)
         stored.refresh_from_db()
         if stored.status == Document.Status.READY:
-            return
+            return stored.id
     said = stored.error_message if isinstance(stored, Document) else stored.text
-    raise Bad(shown(path), f"can't be read: {said}", "Mend it there.")
+    raise Bad(where, f"can't be read: {said}", "Mend it there.")

@@ -16,7 +16,10 @@ OUTSIDE_STRINGS = (
     (re.compile(r"([{,]\s*)([A-Za-z_]\w*)(\s*:)"), r'\1"\2"\3'),
     (re.compile(r",(\s*[}\]])"), r"\1"),
 )
-ITS_VALUE = r"[\"'*`]*\s*(?:is|are|=|:|–|->)\s*[\"'*`]*([^\n\"'*`]+?)[\"'*`]*\s*(?=[,;.](?:\s|$)|\n|$)"
+ITS_VALUE = (
+    r"[\"'*`]*(?:\s*(?:is|are|=|:|–|->))+\s*[\"'*`]*([^\n\"'*`]+?)[\"'*`]*\s*"
+    r"(?=,\s+\w+\s*(?:is\b|are\b|=|:)|[;.](?:\s|$)|\n|$)"
+)
 
 
 def read(text: str, fields: Iterable[str]) -> dict[str, Any]:

@@ -148,6 +148,7 @@ KINDS = (
     ("valid number", "number"),
     ("valid boolean", "boolean"),
     ("valid list", "array"),
+    ("valid array", "array"),
     ("valid string", "string"),
     ("valid date", "date"),
     ("valid dictionary", "object"),

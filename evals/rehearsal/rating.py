@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from enum import Enum
+from itertools import pairwise
 
-from apps.runs.answers import SAYS_NOTHING
 from apps.runs.gateway.providers.base import Embedder
 from apps.runs.gateway.providers.sentences import sentences
 from apps.runs.gateway.types import Passage
 from apps.runs.terms import terms
 
+from ..scoring import denies as refuses
 from .finding import Part, find
 from .orders import RATING
 from .reading import Conversation
@@ -63,7 +64,7 @@ def state_of(conversation: Conversation, rules: frozenset[Rule], embedder: Embed
     parts = find(conversation.question, passages, embedder)
     said = [each.text for each in sentences(MARK.sub("", conversation.answer))]
     rests = {each: supported(each, passages, embedder) for each in said}
-    made = [each for each in said if rests[each] or not refuses(each)]
+    made = [each for each in said if not refuses(each.replace("’", "'"))]
     if not made:  # nothing but a refusal
         if any(part.is_held for part in parts):
             return State.DODGES
@@ -75,13 +76,10 @@ def state_of(conversation: Conversation, rules: frozenset[Rule], embedder: Embed
     return State.RIGHT if all(held) and is_complete else State.PARTLY
 
 
-def refuses(sentence: str) -> bool:
-    return SAYS_NOTHING.search(sentence.replace("’", "'")) is not None
-
-
 def supported(statement: str, passages: Sequence[Passage], embedder: Embedder) -> bool:
-    """Whether a sentence of the passages says this: its meaning is near, and it has the same numbers and denials."""
-    said = [each.text for passage in passages for each in sentences(passage.text)]
+    """Whether a sentence of the passages says this, or two together: near in meaning, with its numbers, and denying
+    something if it does."""
+    said = [text for passage in passages for text in alone_and_in_pairs(passage)]
     if not said:
         return False
     vectors = embedder.embed([statement, *said]).vectors
@@ -91,6 +89,11 @@ def supported(statement: str, passages: Sequence[Passage], embedder: Embedder) -
         cosine >= SUPPORTED_FROM and wanted <= set(figures(text)) and denies(statement) == denies(text)
         for cosine, text in zip(cosines, said, strict=True)
     )
+
+
+def alone_and_in_pairs(passage: Passage) -> list[str]:
+    texts = [each.text for each in sentences(passage.text)]
+    return texts + [f"{first} {second}" for first, second in pairwise(texts)]
 
 
 def figures(text: str) -> list[str]:

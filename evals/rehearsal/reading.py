@@ -52,7 +52,7 @@ def apart(turn: str, mark: str) -> tuple[tuple[Passage, ...], str]:
     before, _, rest = turn.partition(begin)
     block, _, after = rest.rpartition(end)
     starts = [found for found in PASSAGE.finditer(block) if found[2] == mark]
-    ends = [found.start() for found in starts[1:]] + [len(block)]
+    ends = [found.start() for found in starts[1:]] + [len(block)] * bool(starts)
     passages = tuple(
         passage(int(found[1]), block[found.end() : stop]) for found, stop in zip(starts, ends, strict=True)
     )

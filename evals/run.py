@@ -118,9 +118,14 @@ def scored(test: Test, produced: Produced) -> TestResult:
 
 def verdict(check: Check, produced: Produced, test: Test) -> Verdict:
     kind = KINDS[check.type]
-    score = 0.0 if produced.error else float(kind.score(check, produced, test))
+    score, seen = 0.0, ""
+    if not produced.error:
+        try:
+            score = float(kind.score(check, produced, test))
+        except Exception as error:  # a function of a suite's own met what it didn't think of
+            seen = f"{type(error).__name__}: {error}"
     passes_from = 1.0 if check.type == "similar" else check.threshold
-    return Verdict(str(check), kind.metric, score, score >= passes_from and not produced.error)
+    return Verdict(str(check), kind.metric, score, score >= passes_from and not (produced.error or seen), seen)
 
 
 def of_every_answer(test: Test, produced: Produced) -> dict[str, Callable[[], float]]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,9 +25,7 @@ def serving(embedder: Embedder | None = None) -> Iterator[str]:
         from apps.runs import chain
 
         embedder = chain.embedder()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True  # a client's open connection must not keep the process
-    server.model = Rehearsal(embedder)  # type: ignore[attr-defined]
+    server = Server(Rehearsal(embedder))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="rehearsal")
     thread.start()
     try:
@@ -37,7 +36,22 @@ def serving(embedder: Embedder | None = None) -> Iterator[str]:
         server.server_close()
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True  # a client's open connection must not keep the process
+    request_queue_size = 64
+
+    def __init__(self, model: Rehearsal) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.model = model
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nothing to tell; anything else is a mistake in here."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Handler(BaseHTTPRequestHandler):
+    server: Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -65,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(404, f"The only model here is {MODEL}.", "model_not_found")
             return
         schema = ((asked.get("response_format") or {}).get("json_schema") or {}).get("schema")
-        said = self.server.model.reply(messages, schema)  # type: ignore[attr-defined]
+        said = self.server.model.reply(messages, schema)
         self.answer(asked, messages, said)
 
     def answer(self, asked: dict[str, Any], messages: list[dict[str, str]], said: str) -> None:

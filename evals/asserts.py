@@ -129,7 +129,7 @@ def function(node: Node) -> str:
     return node.text()
 
 
-def called(name: str, node: Node | None = None) -> Callable[["Test", Produced], float]:
+def called(name: str, node: Node | None = None) -> Callable[[Produced, "Test"], float]:
     match = FUNCTION.fullmatch(name)
     try:
         module = import_module(f"evals.{match[1]}") if match else None
@@ -198,7 +198,7 @@ def similar(check: Check, produced: Produced, test: "Test") -> float:
 
 @kind("python", metric="correct", reads=function)
 def python(check: Check, produced: Produced, test: "Test") -> float:
-    return min(1.0, max(0.0, float(called(check.value)(test, produced))))
+    return min(1.0, max(0.0, float(called(check.value)(produced, test))))
 
 
 # --- Its form

@@ -96,8 +96,8 @@ def measure(suites: Sequence[Suite], *, provider: str = "", judge: str = "") -> 
     from .run import run as run_suites
 
     progress = terminal.Progress()
-    progress.say("Setting a stage with the demo's workspaces ...")
-    with stage.demo():
+    progress.say("Setting a stage ...")
+    with stage.demo(suites):
         results = run_suites(suites, provider=provider, tell=progress)
         if judge:
             progress.say(f"Asking {judge} about rubrics ...")

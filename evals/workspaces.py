@@ -1,5 +1,7 @@
 """The workspaces that tests ask in: the demo's two, and one for each folder of evals/documents with its files."""
 
+from collections.abc import Collection
+from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
@@ -14,16 +16,18 @@ def folders() -> dict[str, Path]:
     return {path.name: path for parent in (SEED, DOCUMENTS) for path in sorted(parent.iterdir()) if path.is_dir()}
 
 
-def load() -> None:
-    """Make the workspaces of evals/documents, where they aren't there yet. Raises Bad for a document that can't be
-    read."""
+def load(slugs: Collection[str]) -> None:
+    """Make those of these workspaces that aren't there yet. Raises Bad for a document that can't be read."""
+    from django.core.management import call_command
+
     from apps.tenants.context import tenant_context
     from apps.tenants.models import User
     from apps.tenants.signup import SlugTaken, create_workspace
 
-    for slug, folder in folders().items():
-        if folder.parent != DOCUMENTS:
-            continue
+    wanted = {slug: folder for slug, folder in folders().items() if slug in slugs}
+    if any(folder.parent == SEED for folder in wanted.values()):
+        call_command("seed", stdout=StringIO())
+    for slug, folder in wanted.items():
         owner, _ = User.objects.get_or_create(email=f"{slug}@example.com")
         try:
             workspace = create_workspace(slug.title(), owner=owner, slug=slug)

@@ -60,13 +60,13 @@ def test_a_worsened_prompt_is_refused_and_the_comment_names_it_and_what_got_wors
     (checkout / ANSWER).write_text("\n".join(kept) + "\n")
     commit(checkout, "Shorter answers")
 
-    touched = evals(checkout, "touched", "--since", "HEAD~1", state=state)
     report = tmp_path / "report"
-    gate = evals(checkout, "gate", "instructions", "--since", "HEAD~1", "--report", str(report), state=state)
+    asked = ("gate", "instructions", "route", "--since", "HEAD~1", "--report", str(report))
+    gate = evals(checkout, *asked, state=state)
 
     assert len(kept) == len(prompt.splitlines()) - 1
-    assert (touched.returncode, touched.stdout.split()) == (0, ["answer", "instructions"])
     assert gate.returncode == 1, gate.stdout + gate.stderr
+    assert "route" not in gate.stdout  # whose prompt is as it was
     comment = (report / "report.md").read_text()
     assert "### ❌ Evals: answer is worse than the baseline" in comment
     assert "**instructions** (prompt `answer`): Cited fell from 100.0%" in comment

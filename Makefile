@@ -68,9 +68,9 @@ bench-ledger: ## 10,000 calls of 8 processes against hard budgets: nothing over,
 	@$(BOOTSTRAP) test
 	$(VENV)/python -m benchmarks.ledger
 
-evals: ## What answers are worth: suites of questions through the whole pipeline
+evals: ## Whether answers got worse: suites through the whole pipeline, against evals/baseline.json (REPORT=folder)
 	@$(BOOTSTRAP) test
-	$(VENV)/python -m evals
+	$(VENV)/python -m evals gate $(if $(REPORT),--report $(REPORT))
 
 lock: ## Write the lock files anew from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@$(BOOTSTRAP) test

@@ -10,11 +10,19 @@ from . import Report
 MARKER = "<!-- corbel-evals -->"  # by which the workflow knows its earlier comment
 MOST_TESTS = 12
 MOST_CHARS = 600
+MOST_IN_ALL = 60_000  # of a comment; GitHub takes 65,536
 HEADS = "| Suite | Prompt | Metric | Baseline | Now | Change, 95 % | Floor | |\n|---|---|---|--:|--:|--:|--:|---|"
 
 
 def render(report: Report) -> str:
-    return "\n".join([MARKER, *lines(report)]) + "\n"
+    """As much as a comment may hold: what doesn't fit is in the report."""
+    text = "\n".join([MARKER, *lines(report)]) + "\n"
+    for result in report.results:
+        more = "\n".join(worse(report, result))
+        if len(text) + len(more) > MOST_IN_ALL:
+            return f"{text}\nThe rest is in the report.\n"
+        text += more + "\n" if more else ""
+    return text
 
 
 def fault(message: str) -> str:
@@ -41,8 +49,6 @@ def lines(report: Report) -> Iterator[str]:
         yield f"\n<details><summary>{words}</summary>\n"
         yield from table(still)
         yield "\n</details>"
-    for result in report.results:
-        yield from worse(report, result)
     yield f"\n{report.tests} tests at {code(report.revision.name)}; docs/evals.md says what the columns mean."
 
 

@@ -11,6 +11,7 @@ from evals import store, trend
 from evals.bad import Bad
 from evals.report import junit, markdown, page, terminal
 from evals.revision import Revision
+from tests.conftest import ROOT
 
 from .made import report, result
 
@@ -53,6 +54,16 @@ def test_the_page_needs_nothing_but_itself() -> None:
 
     assert "http://" not in html and "https://" not in html and " src=" not in html and "<link" not in html
     assert 'aria-label="Correct: 50.0%' in html
+
+
+def test_a_comment_is_one_that_the_workflow_knows_again_and_github_takes() -> None:
+    many = report(result([0.0] * 40, says="x" * 9_000), result([1.0] * 40))
+    several = reports.Report([*many.results] * 20, many.outcomes, many.revision, many.entries)
+
+    said = markdown.render(several)
+
+    assert 20_000 < len(said) < 65_000 and said.endswith("The rest is in the report.\n")
+    assert f'startswith("{markdown.MARKER}")' in (ROOT / ".github/workflows/evals.yml").read_text()
 
 
 def test_nothing_touched_and_nothing_worse_are_good_news() -> None:

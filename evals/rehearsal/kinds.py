@@ -42,19 +42,7 @@ reasons = words(
     *("step by step", "reason", "why (?:might|would|could|did|does)", "explain how", "infer", "what follows"),
     *("think through", "root cause", "hypothes", "deduce", "puzzle"),
 )
-follows_up = words(
-    *(
-        "and (?:in|for|on|at|the|if|what|when)",
-        "what about",
-        "how about",
-        "same for",
-        r"ok\b",
-        r"yes\b",
-        r"no\b",
-        "go on",
-    ),
-    at_most=10,
-)
+follows_up = words(r"(?<![\w\s])(?:and|what about|how about|same for|go on|ok|yes|no)\b", at_most=10)
 greets = words(
     *(r"hi\b", r"hello\b", r"hey\b", "good (?:morning|afternoon|evening)", r"thanks?\b", "thank you", "cheers", "bye"),
     at_most=12,

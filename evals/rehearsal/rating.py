@@ -37,7 +37,7 @@ def rate(conversation: Conversation, embedder: Embedder) -> str:
     value = ordered(conversation, rules)
     if value is None:
         value = value_of(state_of(conversation, rules, embedder), conversation.instruction)
-    field = field_of(conversation.instruction, "score")
+    field = field_of(conversation.instruction)
     return as_object({field: value}, rules, in_words=f"I would say about {value:g} of what was possible.")
 
 

@@ -25,9 +25,7 @@ def choose(conversation: Conversation, embedder: Embedder) -> str:
     if not described:
         return "I can't tell which models there are to choose from."
     tier = tier_for(between_lines(conversation.question, conversation.system), described, rules, embedder)
-    return as_object(
-        {field_of(conversation.system, "tier"): tier}, rules, in_words=f"I would let the {tier} one answer."
-    )
+    return as_object({field_of(conversation.system): tier}, rules, in_words=f"I would let the {tier} one answer.")
 
 
 def tier_for(request: str, described: dict[str, str], rules: frozenset[Rule], embedder: Embedder) -> str:

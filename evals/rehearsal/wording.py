@@ -9,9 +9,9 @@ from .rules import Rule
 FIELD = re.compile(r"\bfields?\b[^\n\"“]{0,40}[\"“`](\w+)[\"”`]")
 
 
-def field_of(prompt: str, otherwise: str) -> str:
-    """The name that the prompt gives the object's only field."""
-    return found[1] if (found := FIELD.search(prompt)) else otherwise
+def field_of(prompt: str) -> str:
+    """The name that the prompt gives the object's only field; some name, where it gives none."""
+    return found[1] if (found := FIELD.search(prompt)) else "result"
 
 
 def as_object(value: Any, rules: frozenset[Rule], *, in_words: str) -> str:

@@ -13,6 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from config.bootstrap import Trouble
+
 from . import commands
 from .bad import Bad
 from .gate import SLACK
@@ -65,7 +67,10 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except Bad as error:
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing was kept.", file=sys.stderr)
+        return 130
+    except (Bad, Trouble) as error:
         print(error, file=sys.stderr)
         if report := getattr(options, "report", None):
             report.mkdir(parents=True, exist_ok=True)

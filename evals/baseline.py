@@ -23,6 +23,7 @@ from .touched import git, left_at
 
 PATH = Path(__file__).parent / "baseline.json"
 FORMAT = 1
+DECIMALS = 4
 LEAST_SHOWN = 0.0005  # of a mean
 ANEW = "Write it anew: python -m evals baseline {}"
 
@@ -85,8 +86,13 @@ def require_no_strangers(entries: dict[str, Entry], suites: Iterable[Suite], *, 
 
 def entry_of(result: SuiteResult) -> Entry:
     compared = [metric for metric in result.metrics if METRICS[metric].is_compared]
-    tests = {test.key: {m: round(test.scores[m], 4) for m in compared if m in test.scores} for test in result.tests}
+    tests = {test.key: {m: kept(test.scores[m]) for m in compared if m in test.scores} for test in result.tests}
     return Entry(result.provider, result.suite.checksum, tests)
+
+
+def kept(score: float) -> float:
+    """As it is written: what is compared with it is rounded likewise."""
+    return round(score, DECIMALS)
 
 
 def write(entries: dict[str, Entry], path: Path = PATH) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from . import intervals
 from .bad import Bad
-from .baseline import ANEW, PATH, Entry
+from .baseline import ANEW, PATH, Entry, kept
 from .intervals import Interval
 from .metrics import METRICS
 from .results import SuiteResult
@@ -49,6 +49,19 @@ class Outcome:
         return METRICS[self.metric].title
 
     @property
+    def has_moved(self) -> bool:
+        """Whether any test scores other than before."""
+        return self.change is not None and (self.change.low, self.change.high) != (0, 0)
+
+    @property
+    def change_in_points(self) -> str:
+        """Such as "-8.3 (-12.5 to -4.2)"; "" without a baseline."""
+        if self.change is None:
+            return ""
+        mean, low, high = (100 * each for each in (self.change.mean, self.change.low, self.change.high))
+        return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if self.has_moved else "none"
+
+    @property
     def reason(self) -> str:
         """Why it is refused, in a sentence without its stop; "" if it isn't."""
         if not self.is_refused:
@@ -83,7 +96,8 @@ def outcome(result: SuiteResult, metric: str, entry: Entry | None, *, slack: flo
         if then.keys() != now.keys():
             fault = f"its {metric} of {result.name!r} is of other tests than now"
             raise Bad.at(PATH, entry.line, fault, ANEW.format(result.name))
-        change = intervals.of_change([then[key] for key in now], [*now.values()], name=f"{result.name} {metric}")
+        pairs = [(then[key], kept(score)) for key, score in now.items()]
+        change = intervals.of_change(*zip(*pairs, strict=True), name=f"{result.name} {metric}")
         before = sum(then.values()) / len(then)
     return Outcome(
         suite=result.name,
@@ -106,5 +120,5 @@ def worse_tests(result: SuiteResult, entry: Entry | None) -> list[tuple[str, str
         (test.key, metric, then, now)
         for test in result.tests
         for metric, now in test.scores.items()
-        if METRICS[metric].is_compared and (then := entry.tests.get(test.key, {}).get(metric, now)) > now + 1e-4
+        if METRICS[metric].is_compared and (then := entry.tests.get(test.key, {}).get(metric, now)) > kept(now)
     ]

@@ -1,10 +1,12 @@
 """Who answers while suites run: none of the environment's providers but the one that was named.
 
-offline          quotes the passages; needs nothing
-rehearsal        a small server of ours that follows the instructions it finds in a prompt, and no others
-openai           with OPENAI_API_KEY, and OPENAI_BASE_URL where that is set
-anthropic        with ANTHROPIC_API_KEY
-base_url=URL     a server that speaks OpenAI's wire format, such as Ollama, with OPENAI_MODEL
+    offline          quotes the passages; needs nothing
+    rehearsal        a small server of ours that follows the instructions it finds in a prompt, and no others
+    openai           with OPENAI_API_KEY, and OPENAI_BASE_URL where that is set
+    anthropic        with ANTHROPIC_API_KEY
+    base_url=URL     a server that speaks OpenAI's wire format, such as Ollama, with OPENAI_MODEL
+
+One that is named by its address alone is never sent a key.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,6 @@ from urllib.parse import urlsplit
 from .bad import Bad
 
 NAMES = ("offline", "rehearsal", "openai", "anthropic", "base_url=URL")
-REHEARSAL_MODEL = "rehearsal-1"
 NOBODY: dict[str, Any] = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", "ANTHROPIC_API_KEY": "", "PROVIDERS": {}}
 
 
@@ -41,10 +42,10 @@ def configure(name: str) -> Iterator[None]:
 
     require(name)
     if name == "rehearsal":
-        from .rehearsal import serving
+        from .rehearsal import MODEL, serving
 
-        with serving() as base_url, override_settings(**NOBODY | rehearsed(base_url)):
-            free("rehearsal", REHEARSAL_MODEL)
+        with serving() as base_url, override_settings(**NOBODY | listed(name, base_url, MODEL)):
+            free(name, MODEL)
             yield
         return
     with override_settings(**NOBODY | configured(name)):
@@ -59,13 +60,12 @@ def configured(name: str) -> dict[str, Any]:
     if name == "anthropic":
         return {"ANTHROPIC_API_KEY": key("ANTHROPIC_API_KEY")}
     if name.startswith("base_url="):
-        return {"OPENAI_BASE_URL": name.removeprefix("base_url="), "OPENAI_API_KEY": settings.OPENAI_API_KEY}
+        return {"OPENAI_BASE_URL": name.removeprefix("base_url=")}
     return {}
 
 
-def rehearsed(base_url: str) -> dict[str, Any]:
-    server = {"kind": "openai", "base_url": base_url, "api_key": "", "models": [REHEARSAL_MODEL]}
-    return {"PROVIDERS": {"rehearsal": server}}
+def listed(name: str, base_url: str, model: str) -> dict[str, Any]:
+    return {"PROVIDERS": {name: {"kind": "openai", "base_url": base_url, "api_key": "", "models": [model]}}}
 
 
 def key(name: str) -> str:

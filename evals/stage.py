@@ -23,6 +23,6 @@ def demo(suites: Iterable[Suite]) -> Iterator[None]:
             for command in LOADED:
                 call_command(*command, stdout=StringIO())
         except CommandError as error:
-            raise Bad("The catalog of prompts", str(error), "Nothing was run") from error
+            raise Bad("The catalog of prompts", str(error).rstrip("."), "Nothing was run.") from error
         workspaces.load({test.workspace for suite in suites for test in suite.tests})
         yield

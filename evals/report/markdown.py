@@ -39,7 +39,7 @@ def lines(report: Report) -> Iterator[str]:
         about = f"prompt {code(outcome.prompt)}" if outcome.prompt else "search"
         yield f"- **{safe(outcome.suite)}** ({about}): {outcome.reason}."
     yield from (f"\n> {safe(note)}" for note in report.notes)
-    moved = [outcome for outcome in report.outcomes if outcome.is_refused or has_moved(outcome)]
+    moved = [outcome for outcome in report.outcomes if outcome.is_refused or outcome.has_moved]
     still = [outcome for outcome in report.outcomes if outcome not in moved]
     yield ""
     if moved:
@@ -52,21 +52,16 @@ def lines(report: Report) -> Iterator[str]:
     yield f"\n{report.tests} tests at {code(report.revision.name)}; docs/evals.md says what the columns mean."
 
 
-def has_moved(outcome: Outcome) -> bool:
-    return outcome.change is not None and (outcome.change.low, outcome.change.high) != (0, 0)
-
-
 def table(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield HEADS
     for outcome in outcomes:
-        change = outcome.change
         cells = (
             safe(outcome.suite),
             code(outcome.prompt) if outcome.prompt else "search",
             outcome.title,
             "" if outcome.before is None else f"{outcome.before:.1%}",
             f"{outcome.now.mean:.1%}",
-            "" if change is None else f"{100 * change.mean:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})",
+            outcome.change_in_points,
             "" if outcome.floor is None else f"{outcome.floor:.0%}",
             "❌" if outcome.is_refused else "✅",
         )

@@ -70,7 +70,7 @@ def about(result: SuiteResult) -> list[str]:
 
 
 def row(outcome: Outcome) -> dict[str, Any]:
-    now, change = outcome.now, outcome.change
+    now = outcome.now
     return {
         "class": "refused" if outcome.is_refused else "",
         "title": outcome.title,
@@ -80,9 +80,7 @@ def row(outcome: Outcome) -> dict[str, Any]:
         "interval": f"{100 * now.low:.1f} to {100 * now.high:.1f}",
         "floor": "" if outcome.floor is None else f"{outcome.floor:.0%}",
         "before": "" if outcome.before is None else f"{outcome.before:.1%}",
-        "change": ""
-        if change is None
-        else f"{100 * change.mean:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})",
+        "change": outcome.change_in_points,
     }
 
 

@@ -59,7 +59,7 @@ def of_suite(report: Report, result: SuiteResult) -> Iterator[str]:
 
 
 def row(outcome: Outcome) -> str:
-    now, change = outcome.now, outcome.change
+    now = outcome.now
     verdict = ("WORSE " if outcome.is_worse else "") + ("BELOW ITS FLOOR" if outcome.is_below_floor else "")
     return COLUMNS.format(
         METRICS[outcome.metric].title,
@@ -67,7 +67,7 @@ def row(outcome: Outcome) -> str:
         f"{now.low:.1%} to {now.high:.1%}",
         "" if outcome.floor is None else f"{outcome.floor:.0%}",
         "" if outcome.before is None else f"{outcome.before:.1%}",
-        "" if change is None else f"{100 * change.mean:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})",
+        outcome.change_in_points,
         verdict,
     ).rstrip()
 

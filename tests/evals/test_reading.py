@@ -193,8 +193,10 @@ def test_a_bad_baseline_is_told_with_its_line(tmp_path: Path, text: str, says: s
     assert f"{path}, {says}" in str(raised.value)
 
 
-def test_every_shipped_suite_reads_and_every_prompt_has_one() -> None:
+def test_every_shipped_suite_reads_and_is_in_the_baseline_and_every_prompt_has_one() -> None:
     suites = suite.read_all()
 
     prompts = {path.stem for path in (ROOT / "apps/prompts/catalog").glob("*.md")}
     assert prompts - {each.prompt for each in suites} == set()
+    baseline.require(baseline.read(), suites)
+    baseline.require_no_strangers(baseline.read(), suites)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings
 from django.core.management import call_command
 
 from apps.knowledge.models import Document
@@ -74,10 +74,11 @@ def scores(result: SuiteResult) -> list[dict[str, float]]:
 
 
 def test_answers_are_scored_in_the_workspace_of_their_test_and_rubrics_only_by_a_judge(
-    demo: None, tmp_path: Path, stub: Stub
+    demo: None, tmp_path: Path, stub: Stub, settings: LazySettings
 ) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SUITE)
+    settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "sk-a-developers-own", "http://127.0.0.1:1"  # stay out of it
     stub.script(settings.OPENAI_MODEL, Say('{"score": 0.4, "reason": "It is two."}'), Finish())
     told: list[int] = []
 

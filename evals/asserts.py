@@ -1,32 +1,33 @@
 """What a test may ask of its output. Each assert scores it from 0 to 1, and feeds one metric.
 
-contains icontains not-contains not-icontains equals regex not-regex similar python      correct
-cites not-cites                                                                          cited
-refuses not-refuses                                                                      refused
-is-json schema                                                                           valid
-grounded citations                                                                       grounded, citation_precision
-latency (ms), cost (US dollars), tokens (of output)                                      latency, cost, cost
-judged (a rubric for a model)                                                            judged
+    contains icontains not-contains not-icontains equals regex not-regex similar python      correct
+    cites not-cites                                                                          cited
+    refuses not-refuses                                                                      refused
+    is-json schema                                                                           valid
+    grounded citations                                                                       grounded, citation_precision
+    latency (ms), cost (US dollars), tokens (of output)                                      latency, cost, cost
+    judged (a rubric for a model)                                                            judged
+
+An assert fails where nothing was produced.
 """
 
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import shapes
 from .corpus import holds
 from .nodes import Node
 from .produced import Produced
+from .values import anything, called, function, number, pattern, schema, text
 
 if TYPE_CHECKING:
     from .suite import Test
 
 SIMILAR_FROM = 0.75  # cosine
 SUPPORTED_FROM = 0.8  # share of sentences or marks with which such an assert passes
-FUNCTION = re.compile(r"([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*):([a-z_][a-z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,53 +94,6 @@ def read(node: Node) -> Check:
     if "threshold" in fields:
         threshold = fields["threshold"].number(most=1)
     return Check(name, known.reads(fields["value"]) if known.reads else None, threshold, node.line)
-
-
-# --- What a value may be
-
-
-def text(node: Node) -> str:
-    return node.text()
-
-
-def number(node: Node) -> float:
-    return node.number()
-
-
-def anything(node: Node) -> Any:
-    return node.value()
-
-
-def pattern(node: Node) -> str:
-    try:
-        re.compile(node.text())
-    except re.error as error:
-        raise node.bad(f"the pattern doesn't compile ({error})", "Write a Python regular expression.") from error
-    return node.text()
-
-
-def schema(node: Node) -> Any:
-    shapes.require(node)
-    return node.value()
-
-
-def function(node: Node) -> str:
-    """`module:function` of this package, which must be there."""
-    called(node.text(), node)
-    return node.text()
-
-
-def called(name: str, node: Node | None = None) -> Callable[[Produced, "Test"], float]:
-    match = FUNCTION.fullmatch(name)
-    try:
-        module = import_module(f"evals.{match[1]}") if match else None
-    except ImportError:
-        module = None
-    found = getattr(module, match[2], None) if match else None
-    if not callable(found) or getattr(found, "__module__", "") != getattr(module, "__name__", None):
-        assert node is not None
-        raise node.bad(f"there is no function {name!r}", "Write module:function, of a module inside evals/.")
-    return found  # type: ignore[no-any-return]
 
 
 # --- What it says

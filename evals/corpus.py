@@ -1,8 +1,10 @@
 """A corpus to search in, in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/test.tsv in a folder.
 
-corpus.jsonl      {"_id": "d1", "title": "Leave", "text": "..."}
-queries.jsonl     {"_id": "q1", "text": "How many days?", "answer": "28 days"}     the answer may be left out
-qrels/test.tsv    query-id <tab> corpus-id <tab> score, under a line with those names
+    corpus.jsonl      {"_id": "d1", "title": "Leave", "text": "..."}
+    queries.jsonl     {"_id": "q1", "text": "How many days?", "answer": "28 days"}
+    qrels/test.tsv    query-id <tab> corpus-id <tab> score, under a line with those names
+
+A query may go without an answer.
 """
 
 import hashlib

@@ -29,8 +29,11 @@ class Node:
 
     def value(self) -> Any:
         """As plain Python objects."""
-        for _ in self.walk():
-            pass  # doubled keys anywhere below are faults, too
+        try:
+            for _ in self.walk():
+                pass  # doubled keys anywhere below are faults, too
+        except RecursionError as error:
+            raise self.bad(f"{self.name} contains itself", "Write it out, without an alias.") from error
         loader = Loader("")
         try:
             return loader.construct_document(self.node)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,7 +80,7 @@ class Suite:
     floors: dict[str, float]
     tests: tuple[Test, ...]
     corpus: Corpus | None = None
-    checksum: str = field(default="")
+    checksum: str = ""
 
     @property
     def metrics(self) -> list[str]:
@@ -94,12 +94,19 @@ def read(path: Path) -> Suite:
     root = nodes.read(path)
     retrieval = "kind" in root.fields()
     fields = root.fields(RETRIEVAL_HEADER if retrieval else HEADER, required=("description",))
-    description, provider = fields["description"].text(), provider_of(fields.get("provider"))
-    suite = read_retrieval(root, fields) if retrieval else read_tests(root, fields)
-    prompt, tests, found = suite
-    made = Suite(path, path.stem, description, prompt, provider, {}, tests, found, checksum(tests, found))
-    floors = floors_of(fields.get("floors"), made.metrics)
-    return Suite(path, path.stem, description, prompt, provider, floors, tests, found, made.checksum)
+    prompt, tests, found = read_retrieval(root, fields) if retrieval else read_tests(root, fields)
+    suite = Suite(
+        path=path,
+        name=path.stem,
+        description=fields["description"].text(),
+        prompt=prompt,
+        provider=provider_of(fields.get("provider")),
+        floors={},
+        tests=tests,
+        corpus=found,
+        checksum=checksum(tests, found),
+    )
+    return replace(suite, floors=floors_of(fields.get("floors"), suite.metrics))
 
 
 def read_all(names: Sequence[str] = ()) -> list[Suite]:

@@ -39,6 +39,7 @@ def fault(path: Path, text: str) -> str:
         ("", 1, "is empty"),
         ("tests: [", 1, "is not YAML"),
         ("- a", 1, "the file is no mapping"),
+        (good().replace('"How long?"', "&q [*q]"), 6, "question contains itself"),
         ("tests: []", 1, "the file lacks `description`"),
         (
             good().replace("prompt: answer", "shouts: true"),

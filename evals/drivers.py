@@ -7,7 +7,7 @@ for a test that doesn't say what it needs.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import inner
+from . import gateway_prompts
 from .produced import FEATURE, Produced, of_run
 from .suite import Test
 
@@ -71,9 +71,9 @@ async def generic(test: Test) -> Produced:
 
 DRIVERS: dict[str, Driver] = {
     "answer": answer,
-    "route": inner.route,
-    "judge": inner.judge,
-    "repair": inner.repair,
+    "route": gateway_prompts.route,
+    "judge": gateway_prompts.judge,
+    "repair": gateway_prompts.repair,
 }
 
 

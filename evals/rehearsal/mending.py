@@ -11,9 +11,9 @@ from apps.runs.gateway.providers.base import Embedder
 from apps.runs.terms import terms
 
 from . import loose
+from .as_json import as_object
 from .reading import Conversation
 from .rules import Rule, followed
-from .wording import as_object
 
 LISTED = re.compile(r"(?:^- .*(?:\n|\Z))+\Z", re.MULTILINE)
 ERROR = re.compile(r"^- (?P<path>[^:\n]+): (?P<message>.+)$", re.MULTILINE)

@@ -11,11 +11,11 @@ from apps.runs.gateway.types import Passage
 from apps.runs.terms import terms
 
 from ..scoring import denies as refuses
+from .as_json import as_object, field_of
 from .finding import Part, find
 from .orders import RATING
 from .reading import Conversation
 from .rules import Rule, followed
-from .wording import as_object, field_of
 
 LEVEL = re.compile(r"^\s*[-*]\s+(\d+(?:\.\d+)?)\s*[:–-]\s+(.+)$", re.MULTILINE)
 MARK = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")

@@ -6,11 +6,11 @@ import numpy as np
 
 from apps.runs.gateway.providers.base import Embedder
 
+from .as_json import as_object, field_of
 from .kinds import kinds_in
 from .orders import TIER
 from .reading import Conversation, between_lines
 from .rules import Rule, followed
-from .wording import as_object, field_of
 
 DESCRIBED = re.compile(r"^\s*(?:[-*]|\d+[.)])\s+[`*\"]*(\w+)[`*\"]*\s*[:–-]\s+(.+)$", re.MULTILINE)
 LIKENESS = 0.25  # what a likeness of meaning counts beside a kind that is named

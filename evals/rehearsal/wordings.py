@@ -110,7 +110,8 @@ WORDINGS: dict[Rule, Wording] = {
             says(denied(r"guess|speculat\w+|invent|make (?:\w+ )?up|fabricat\w+|assume")),
         ),
         (
-            says(r"always (?:\w+ ){0,2}(?:answer|reply|respond|give)|answer anyway|in any case|no matter what"),
+            says(r"always (?:\w+ ){0,2}(?:answer|reply|respond|give)\b(?! (?:with|in|as|by)\b)"),
+            says(r"answer anyway|in any case|no matter what"),
             says(r"guess|speculat|estimate", r"best|good|reasonable|make|give|take|may|educated|likely", lacks=NOT),
             says(
                 denied(SPEAK + "|refuse"),

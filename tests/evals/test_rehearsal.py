@@ -329,6 +329,10 @@ def test_of_two_sentences_that_disagree_the_later_counts(rule: Rule, sentence: s
     assert rule in followed(f"{sentence}\n\n{PROMPTS['answer']}")
 
 
+def test_a_sentence_about_how_to_answer_says_nothing_about_whether() -> None:
+    assert Rule.ADMIT in followed(f"{PROMPTS['answer']}\n\nAlways answer with a list, and always reply in English.")
+
+
 # --- Over the wire.
 
 

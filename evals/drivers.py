@@ -41,7 +41,7 @@ async def answer(test: Test) -> Produced:
         return dict(Document.objects.filter(id__in={hit.document_id for hit in hits}).values_list("id", "filename"))
 
     request, hits, version = await in_thread(gather)
-    run = await execute.complete(request, feature=FEATURE, prompt_version=version)
+    run = await execute.complete(request, feature=FEATURE, prompt_version=version, tier=version.forced_tier)
     marked = cited(run.text, hits)
     names = await in_thread(filenames, hits)
     return of_run(
@@ -55,18 +55,21 @@ async def answer(test: Test) -> Produced:
 
 async def generic(test: Test) -> Produced:
     """Any other prompt: its words with the test's variables filled in, as the one message of a call."""
-    from django.conf import settings
-
+    from apps.chat.try_prompt import filled_in
     from apps.prompts.models import PromptVersion
-    from apps.prompts.render import render, variables
     from apps.runs import execute
-    from apps.runs.gateway.types import Message, Request
+    from apps.tenants.context import require_tenant_id
+    from apps.tenants.models import Tenant
     from apps.tenants.threads import in_thread
 
-    version = await in_thread(PromptVersion.objects.live, test.prompt)
-    words = render(version.body, **test.given(*sorted(variables(version.body))))
-    request = Request(messages=(Message("user", words),), max_output_tokens=settings.MAX_OUTPUT_TOKENS)
-    return of_run(await execute.complete(request, feature=FEATURE, prompt_version=version))
+    def prepare() -> tuple[Any, Any]:
+        version = PromptVersion.objects.live(test.prompt)
+        values = {name: str(value) for name, value in test.given(*(each.name for each in version.declared)).items()}
+        return filled_in(version, values, [], Tenant.objects.get(pk=require_tenant_id())), version
+
+    request, version = await in_thread(prepare)
+    run = await execute.complete(request, feature=FEATURE, prompt_version=version, tier=version.forced_tier)
+    return of_run(run)
 
 
 DRIVERS: dict[str, Driver] = {

@@ -13,10 +13,10 @@ from functools import lru_cache
 
 from apps.chat.citing import MARK
 from apps.knowledge.search import Hit
-from apps.runs.answers import OPENING_CHARS, SAYS_NOTHING
 from apps.runs.gateway.providers.offline import NO_ANSWER, NO_PASSAGES
 from apps.runs.gateway.providers.ranking import STOPWORDS, stem
 from apps.runs.gateway.providers.sentences import sentences
+from apps.runs.no_answer import OPENING_CHARS, SAYS_NOTHING
 from apps.runs.terms import WRITTEN, number
 from apps.runs.words import SAME
 

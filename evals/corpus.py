@@ -66,7 +66,7 @@ def read_folder(folder: Path) -> Corpus:
     relevant = read_qrels(
         folder / "qrels" / "test.tsv", queries={entry["_id"] for entry in asked.values()}, documents=by_id
     )
-    queries = []
+    queries: list[Query] = []
     for line, entry in asked.items():
         query = Query(
             entry["_id"], entry["text"], entry.get("answer", ""), line, frozenset(relevant.get(entry["_id"], ()))

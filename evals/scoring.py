@@ -153,7 +153,9 @@ def words_of_hit(hit: Hit) -> Words:
 
 @lru_cache(maxsize=2_000)
 def words(text: str) -> Words:
-    numbers, names, others = set(), set(), set()
+    numbers: set[str] = set()
+    names: set[str] = set()
+    others: set[str] = set()
     end = 0
     text = written_out(text)
     for found in WORD.finditer(text):

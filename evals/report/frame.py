@@ -21,7 +21,7 @@ FONTS = {
 
 MARK = re.compile(r'.*<symbol id="corbel"[^>]*>(.*?)</symbol>.*', re.DOTALL)
 
-engine = Engine(dirs=[PAGES])
+engine = Engine(dirs=[str(PAGES)])
 
 
 def render(page: str, **context: Any) -> str:

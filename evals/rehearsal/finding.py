@@ -12,6 +12,7 @@ from apps.runs.gateway.providers.ranking import Ranked, rank
 from apps.runs.gateway.types import Embeddings, Passage, Usage
 
 from .orders import orders_in
+from .speaking import language_of
 
 NEXT_PART = re.compile(
     r"[,;?]?\s+(?:and|und|et)\s+(?=(?:how|what|when|where|who|whom|which|why|may|do|does|is|are|can|must|wie|was|wann|wo|wer"
@@ -76,7 +77,8 @@ def find(question: str, passages: Sequence[Passage], embedder: Embedder) -> list
 
 
 def unknown_names(question: str, passages: Sequence[Passage]) -> set[str]:
-    """Names and numbers' owners in the question that no passage knows."""
+    """Names in the question that no passage knows. German writes every noun with a capital: there one must be known."""
     known = " ".join(f"{passage.heading} {passage.text}" for passage in passages).casefold()
     named = {name.casefold() for name in NAME.findall(question)} - COMMON_NAMES
-    return {name for name in named if name not in known}
+    unknown = {name for name in named if name not in known}
+    return set() if language_of(question) == "de" and unknown < named else unknown

@@ -1,12 +1,12 @@
 """What a test may ask of its output. Each assert scores it from 0 to 1, and feeds one metric.
 
-    contains icontains not-contains not-icontains equals regex not-regex similar python      correct
-    cites not-cites                                                                          cited
-    refuses not-refuses                                                                      refused
-    is-json schema                                                                           valid
-    grounded citations                                                                       grounded, citation_precision
-    latency (ms), cost (US dollars), tokens (of output)                                      latency, cost, cost
-    judged (a rubric for a model)                                                            judged
+    contains icontains not-contains not-icontains equals regex not-regex similar python    correct
+    cites not-cites                                                                        cited
+    refuses not-refuses                                                                    refused
+    is-json schema                                                                         valid
+    grounded citations                                                                     grounded, citation_precision
+    latency (ms), cost (US dollars), tokens (of output)                                    latency, cost, cost
+    judged (a rubric for a model)                                                          judged
 
 An assert fails where nothing was produced.
 """

@@ -8,6 +8,8 @@ import pytest
 from apps.runs.gateway import client
 from apps.runs.gateway.errors import SchemaUnsupported
 from apps.runs.gateway.providers.offline import GREETING, LEAD, NO_ANSWER, NO_PASSAGES, OfflineProvider
+from apps.runs.gateway.providers.ranking import COVERAGE_WEIGHT, Ranked, fit
+from apps.runs.gateway.providers.sentences import Sentence
 from apps.runs.gateway.types import Endpoint, Message, Passage, Request, Target
 
 LEAVE = """## Leave
@@ -83,10 +85,46 @@ def test_only_given_passages_are_cited(offline):
 
 
 @pytest.mark.parametrize(
-    "question", ["What is the capital of Peru?", "Who won the 2014 World Cup?", "Explain quantum chromodynamics."]
+    "question",
+    [
+        "What is the capital of Peru?",
+        "Who won the 2014 World Cup?",
+        "Explain quantum chromodynamics.",
+        "What festivals does Italy celebrate?",  # close to the table of holidays, in none of its words
+    ],
 )
 def test_says_plainly_when_the_passages_hold_no_answer(offline, question):
     assert offline.answer(question, PASSAGES) == NO_ANSWER
+
+
+def test_a_title_says_whom_its_sentences_mean(offline):
+    founded = (
+        Passage(1, "Acme", "", "It was founded in 1901 by two brothers.", 1.0),
+        Passage(2, "Globex", "", "It was founded in 1950 by a teacher.", 1.0),
+    )
+
+    answer = offline.answer("When was Globex founded?", founded)
+
+    assert answer == f"{LEAD}\n\n> “It was founded in 1950 by a teacher.” [2]"
+
+
+@pytest.mark.parametrize("cosine", [0.0, 0.3, 0.9])
+def test_each_word_of_the_question_that_a_passage_says_makes_an_answer_likelier(cosine):
+    question = "When do unused leave days expire?"
+
+    def fits(passage):
+        return fit(question, [Ranked(Sentence("Said.", "sentence"), passage, 0, cosine, 1.0)])
+
+    none = fits(Passage(1, "Office", "", PARKING, 1.0))
+    some = fits(Passage(1, "Office", "Office > Leave", PARKING, 1.0))
+    every = fits(PASSAGES[0])
+
+    assert (none, every) == (pytest.approx(cosine), pytest.approx(cosine + COVERAGE_WEIGHT))
+    assert some == pytest.approx(cosine + COVERAGE_WEIGHT / 4)
+
+
+def test_nothing_to_quote_fits_nothing():
+    assert fit("When do unused leave days expire?", []) == 0
 
 
 @pytest.mark.parametrize("question", ["hi", "Hello there!", "Thank you so much.", "Who are you?", "  "])

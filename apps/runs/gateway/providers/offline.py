@@ -13,12 +13,12 @@ from itertools import takewhile
 from ..errors import SchemaUnsupported
 from ..types import Attempt, Deadlines, FinishReason, OnDelta, Passage, Reply, Request, Target, Usage, estimate_tokens
 from .base import Embedder
-from .ranking import Ranked, rank
+from .ranking import Ranked, fit, rank
 from .sentences import Sentence, sentences
 
-# Below this the best sentence is about something else. On SQuAD it keeps 95 % of the questions that have an answer
-# and refuses 88 % of questions about other things; it depends on the embedder.
-ANSWERS_FROM_COSINE = 0.43
+# Below this the passages are about something else. It keeps 95 % of the questions that have an answer, and depends on
+# the embedder: `python -m benchmarks.retrieval.calibrate DATA` says how it was found and what another would do.
+ANSWERS_FROM_FIT = 0.63
 
 # Which sentences go with the best one.
 QUOTES = 3
@@ -102,7 +102,7 @@ class OfflineProvider:
         if not passages:
             return NO_PASSAGES
         ranked = rank(question, passages, self.embedder)
-        if not ranked or ranked[0].cosine < ANSWERS_FROM_COSINE:
+        if fit(question, ranked) < ANSWERS_FROM_FIT:
             return NO_ANSWER
         return "\n\n".join([LEAD, *(quote(group) for group in by_passage(chosen(ranked)))])
 

@@ -18,6 +18,10 @@ COSINE_WEIGHT = 1.5
 LEXICAL_WEIGHT = 1.0
 QUESTION_TYPE_WEIGHT = 0.3
 
+# How much the words of a question count beside its meaning: `fit`. No more than it takes: each question that is told in
+# other words than the documents' has to make up for it.
+COVERAGE_WEIGHT = 0.3
+
 PASSAGES_READ = 5
 
 
@@ -62,10 +66,31 @@ def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list
     return sorted(ranked, key=lambda candidate: -candidate.score)
 
 
+def fit(question: str, ranked: Sequence[Ranked]) -> float:
+    """How surely the passages are about the question: the cosine of the closest sentence, and the coverage.
+
+    The cosine alone takes what sounds alike for an answer, words alone miss what is said in others; on questions about
+    other things the two err apart. Each can only raise it, and neither looks at other documents, so that a workspace of
+    three needs no other threshold than one of thousands. 0 without sentences.
+    """
+    if not ranked:
+        return 0.0
+    closest = max(candidate.cosine for candidate in ranked)
+    return closest + COVERAGE_WEIGHT * coverage(question, ranked[0].passage)
+
+
+def coverage(question: str, passage: Passage) -> float:
+    """The share of the question's terms that the passage says, its title and headings included."""
+    asked = terms(question)
+    said = asked & terms(f"{passage.title} {passage.heading} {passage.text}")
+    return len(said) / (len(asked) or 1)
+
+
 def candidates(passage: Passage) -> Iterator[tuple[Passage, int, Sentence, str]]:
-    """What can be quoted, with the text it is compared by: a table row or a list item says little without its
-    heading. Nobody wants a question quoted as an answer, so a question counts as the heading of what follows it."""
-    heading = passage.heading.rsplit(" > ", 1)[-1]
+    """What can be quoted, with the text it is compared by: a row says little without its heading, and a sentence says
+    "they" of whom the title names. Nobody wants a question quoted as an answer, so a question counts as the heading of
+    what follows it."""
+    heading = passage.heading.rsplit(" > ", 1)[-1] or passage.title
     asked = ""
     for place, sentence in enumerate(sentences(passage.text)):
         if sentence.text.endswith("?"):
@@ -75,8 +100,7 @@ def candidates(passage: Passage) -> Iterator[tuple[Passage, int, Sentence, str]]
             continue
         under = asked or sentence.under or heading
         asked = ""
-        context = f"{under}: {sentence.text}" if sentence.kind != "sentence" or under.endswith("?") else sentence.text
-        yield passage, place, sentence, context
+        yield passage, place, sentence, f"{under}: {sentence.text}" if under else sentence.text
 
 
 def is_label(text: str) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.runs.gateway.providers.base import Embedder
-from apps.runs.gateway.providers.offline import ANSWERS_FROM_COSINE
 from apps.runs.gateway.providers.ranking import Ranked, rank
 from apps.runs.gateway.types import Embeddings, Passage, Usage
 
@@ -20,6 +19,7 @@ NEXT_PART = re.compile(
     re.IGNORECASE,
 )
 NAME = re.compile(r"(?<!^)(?<![.!?:] )\b[A-Z][\w-]{2,}")
+HELD_FROM_COSINE = 0.43  # a little lenient: what is tried is the prompt, not the search
 LATER = 0.35  # a sentence that scores this much less than the best is about something else
 COMMON_NAMES = {
     "monday",
@@ -71,7 +71,7 @@ def find(question: str, passages: Sequence[Passage], embedder: Embedder) -> list
     found = []
     for asked in parts_of(question):
         ranked = [each for each in rank(asked, passages, embedder) if not orders_in(each.sentence.text)]
-        is_near = bool(ranked) and ranked[0].cosine >= ANSWERS_FROM_COSINE
+        is_near = bool(ranked) and ranked[0].cosine >= HELD_FROM_COSINE
         found.append(Part(asked, tuple(ranked), is_near and not unknown_names(asked, passages)))
     return found
 

@@ -2,6 +2,7 @@
 
 from django.urls import include, path
 
+from apps.chat.feedback_api import run_feedback
 from apps.chat.try_prompt_views import try_prompt
 from apps.runs.safety_settings import safety_settings
 from config.workspace_admin import site
@@ -20,7 +21,9 @@ urlpatterns = [
     path("settings/budgets/", include("apps.runs.budget_urls")),
     path("settings/provider-keys/", include("apps.runs.provider_key_urls")),
     path("settings/api-keys/", include("apps.runs.api_key_urls")),
+    path("settings/quality/", include("apps.chat.quality.urls")),
     path("settings/safety/", safety_settings, name="safety-settings"),
+    path("api/v1/runs/<uuid:id>/feedback", run_feedback, name="run-feedback"),
     path("api/", include("apps.runs.api_urls")),
     path("admin/", site.urls),
 ]

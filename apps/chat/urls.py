@@ -9,4 +9,5 @@ urlpatterns = [
     path("chat/<uuid:id>/", views.conversation, name="conversation"),
     path("chat/<uuid:id>/rename/", views.rename, name="rename"),
     path("chat/<uuid:id>/delete/", views.delete, name="delete"),
+    path("chat/messages/<uuid:id>/feedback/", views.feedback, name="feedback"),
 ]

@@ -19,8 +19,9 @@ from apps.tenants.permissions import Permission, needs
 from . import stream
 from .ask import short
 from .examples import example_questions
+from .feedback import FeedbackForm, finished, give, take_back
 from .marks import notes
-from .models import Citation, Conversation, Message
+from .models import Citation, Conversation, Feedback, Message
 from .passages import citation_json
 from .reply import stop
 
@@ -47,7 +48,7 @@ def conversation(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(own(request), pk=id)
     citations = Citation.objects.select_related("document").defer("document__text", "document__page_starts")
     messages = found.messages.select_related("run").prefetch_related(
-        Prefetch("citations", queryset=citations.order_by("number"))
+        Prefetch("citations", queryset=citations.order_by("number")), "feedback"
     )
     return page(request, found, list(messages.order_by("created_at")))
 
@@ -56,6 +57,7 @@ def page(request: WorkspaceRequest, current: Conversation | None, messages: list
     for message in messages:
         message.citations_json = json.dumps([citation_json(citation) for citation in message.citations.all()])
         message.notes = notes(message)
+        message.given = next(iter(message.feedback.all()), None)
     context: dict[str, Any] = {
         "conversation": current,
         "conversations": listed(request),
@@ -63,6 +65,7 @@ def page(request: WorkspaceRequest, current: Conversation | None, messages: list
         "document_count": Document.objects.filter(status=Document.Status.READY).count(),
         "socket_path": f"{get_script_prefix()}ws/chat/",
         "example_questions": [] if messages else example_questions(),
+        "reasons": Feedback.Reason.choices,
     }
     return render(request, "chat/conversation.html", context)
 
@@ -97,6 +100,23 @@ def delete(request: WorkspaceRequest, id: UUID) -> HttpResponse:
         found.delete()
     async_to_sync(forget)(ended, under_way)
     return redirect("chat:home")
+
+
+@require_POST
+@needs(Permission.ASK)
+def feedback(request: WorkspaceRequest, id: UUID) -> HttpResponse:
+    """What the reader of an answer says of it; only who asked can. Without a rating it is taken back."""
+    form = FeedbackForm(request.POST)
+    with transaction.atomic():
+        own = finished().filter(conversation__user=request.user).select_related("run")
+        message = get_object_or_404(own.select_for_update(of=("self",)), pk=id)
+        if not form.is_valid():
+            return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
+        if form.cleaned_data["rating"] is None:
+            take_back(message, message.run)
+        else:
+            give(message, message.run, **form.cleaned_data)
+    return HttpResponse(status=204)
 
 
 async def forget(ended: list[UUID], under_way: list[UUID]) -> None:

@@ -136,7 +136,7 @@ def purge() -> int:
 
 
 def forget(run_ids: Iterable[UUID]) -> None:
-    """Forget the answers of these runs of the active tenant, because what they were said in is gone."""
+    """Forget the answers of these runs of the active tenant, which nobody is to be given again."""
     CachedAnswer.objects.filter(run_id__in=list(run_ids)).delete()
 
 

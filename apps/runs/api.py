@@ -2,6 +2,7 @@
 
     POST chat/completions   one answer, whole or streamed as server-sent events
     GET  models             what `model` may be
+    POST runs/<id>/feedback what the program's user thought of an answer: `apps.chat.feedback_api`
 
 Who hangs up has left: their call is stopped, and settled at what it had used by then.
 """
@@ -55,13 +56,13 @@ def api_view(method: str, *, admitted_by_run: bool = False) -> Callable[[View], 
     def decorate(view: View) -> View:
         @for_keys(admitted_by_run=admitted_by_run)
         @wraps(view)
-        async def answering(request: HttpRequest) -> HttpResponseBase:
+        async def answering(request: HttpRequest, **named: Any) -> HttpResponseBase:
             if request.method != method:
                 response: HttpResponseBase = error(405, f"Send a {method} request here.", code="method_not_allowed")
                 response["Allow"] = method
                 return response
             try:
-                return await view(request)
+                return await view(request, **named)
             except Unfit as unfit:
                 return error(unfit.status, unfit.message, code=unfit.code, param=unfit.param)
             except api_access.AWAY:
@@ -78,7 +79,11 @@ def api_view(method: str, *, admitted_by_run: bool = False) -> Callable[[View], 
 
 @for_keys()
 async def not_found(request: HttpRequest) -> HttpResponse:
-    return error(404, "The API has no such address. It has chat/completions and models under v1/.", code="not_found")
+    return error(
+        404,
+        "The API has no such address. Under v1/ it has chat/completions, models and runs/<id>/feedback.",
+        code="not_found",
+    )
 
 
 @api_view("GET")

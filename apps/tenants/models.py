@@ -118,6 +118,7 @@ class Tenant(TenantMixin):
     requests_per_minute = models.PositiveIntegerField("requests per minute of one person", null=True, blank=True)
     tokens_per_day = models.PositiveBigIntegerField("tokens per day of everybody", null=True, blank=True)
     highest_tier = models.CharField("dearest tier of models", max_length=8, choices=Tier, default=Tier.STRONG)
+    samples_answers = models.BooleanField("have answers measured every night", default=False)
     policy_revision = models.PositiveBigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from apps.chat.models import Conversation
+from apps.chat.models import Conversation, Feedback
 from apps.knowledge.models import Chunk, Document
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
@@ -109,7 +109,9 @@ def test_a_founder_uploads_a_pdf_and_reads_a_cited_streaming_answer(
     assert (run.status, run.user_id, run.provider) == ("ok", committed_cast.alice.id, "offline")
 
 
-def test_an_answer_is_the_same_after_a_reload(visit: Visit, committed_cast: Cast, handbook: Path) -> None:
+def test_an_answer_is_the_same_after_a_reload_with_what_was_thought_of_it(
+    visit: Visit, committed_cast: Cast, handbook: Path
+) -> None:
     page = visit(committed_cast.alice, "/t/acme/documents/")
     upload(page, handbook)
     expect(page.get_by_text("Ready").first).to_be_visible()
@@ -117,11 +119,38 @@ def test_an_answer_is_the_same_after_a_reload(visit: Visit, committed_cast: Cast
     ask(page)
     wait_until_answered(page)
     before = answer(page).locator("[data-text]").inner_html()
+    good, bad = (answer(page).get_by_role("button", name=name) for name in ("Good answer", "Bad answer"))
+    good.focus()
+    page.keyboard.press("Enter")
+    expect(good).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    answer(page).get_by_text("It is out of date").click()
+    answer(page).get_by_label("Comment").fill("We get 30 days since March.")
+    keep_screenshot(page, "feedback")
+    answer(page).get_by_role("button", name="Save").click()
+    expect(answer(page).get_by_role("button", name="Your comment")).to_be_focused()
+    page.keyboard.press("Enter")
+    answer(page).get_by_role("button", name="Make an eval case").click()
+    expect(page).to_have_url(re.compile(r"/settings/quality/cases/[0-9a-f-]{36}/$"))
+    expect(page.get_by_label("Question")).to_have_value(QUESTION)
 
+    page.go_back()
     page.reload()
 
     expect(answer(page).locator("a[data-source='1']").first).to_be_visible()
     assert answer(page).locator("[data-text]").inner_html() == before
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    expect(good).to_have_attribute("aria-pressed", "false")
+    answer(page).get_by_role("button", name="Your comment").click()
+    expect(answer(page).get_by_label("Comment")).to_have_value("We get 30 days since March.")
+    expect(answer(page).get_by_role("radio", name="It is out of date")).to_be_checked()
+    bad.click()
+    expect(bad).to_have_attribute("aria-pressed", "false")
+    expect(answer(page).get_by_label("Comment")).to_be_hidden()
+    with tenant_context(committed_cast.acme):
+        assert not Feedback.objects.exists()
     expect(page.get_by_role("link", name=re.compile("How many days of paid leave")).first).to_be_visible()
 
 

@@ -97,6 +97,9 @@ PLANTED: dict[str, Callable[[Planter], Any]] = {
     "account.EmailAddress": lambda planter: [{"email": planter.owner.email, "verified": True, "primary": True}],
     "admin.LogEntry": lambda planter: [],  # what operators did; Django's admin writes it
     "chat.Citation": lambda planter: [{"message": planter.of(Message)[1]}],
+    "chat.EvalCase": lambda planter: [{"message": planter.of(Message)[1], "sources": []}],
+    "chat.EvalReport": lambda planter: [{"scores": {}, "drift": [], "prompt_versions": {}}],
+    "chat.Feedback": lambda planter: [{"message": planter.of(Message)[1], "rating": 1, "reason": ""}],
     "chat.Message": messages,
     "knowledge.Chunk": lambda planter: [{"start": 0, "end": 10}],
     "knowledge.Document": documents,

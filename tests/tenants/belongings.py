@@ -21,7 +21,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.chat import stream
-from apps.chat.models import Citation, Conversation, Message
+from apps.chat.models import Citation, Conversation, EvalCase, EvalReport, Feedback, Message
 from apps.knowledge.add import store
 from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk, Document
@@ -105,6 +105,9 @@ def plant_rows(owner: User, marker: str) -> None:
     Citation.objects.create(
         message=answer, document=document, chunk_id=chunk.id, number=1, heading=marker, quote=f"It is {marker}."
     )
+    Feedback.objects.create(message=answer, run=run, rating=-1, reason="wrong", comment=f"It is not {marker}.")
+    EvalCase.objects.create(message=answer, run=run, question=f"What is {marker}?", contains=[marker], made_by=owner)
+    EvalReport.objects.create(day=timezone.now(), revision=marker)
     Invitation.objects.create(
         email=f"{marker}@elsewhere.example",
         invited_by=owner,

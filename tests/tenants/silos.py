@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from psycopg import sql
 
-from apps.chat.models import Citation, Conversation, Message
+from apps.chat.models import Citation, Conversation, EvalCase, EvalReport, Feedback, Message
 from apps.knowledge.add import store
 from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk
@@ -26,7 +26,7 @@ Rows = dict[str, list[Any]]
 
 
 def furnish(tenant: Tenant, user: User, days: int = 28) -> None:
-    """A read document, one that failed, and a conversation whose answer cites."""
+    """A read document, one that failed, and a conversation whose answer cites, is rated and made a case."""
     with tenant_context(tenant):
         text = HANDBOOK.format(name=tenant.name, days=days)
         ingest(store(ContentFile(text.encode(), name="handbook.md"), user=user).id)
@@ -46,6 +46,9 @@ def furnish(tenant: Tenant, user: User, days: int = 28) -> None:
             heading=chunk.heading,
             quote=chunk.text,
         )
+        Feedback.objects.create(message=answer, run=run, rating=1, comment="Right.")
+        EvalCase.objects.create(message=answer, run=run, question="How many days?", contains=[str(days)], made_by=user)
+        EvalReport.objects.create(day="2026-11-20", revision="abc", scores={"grounded": {"n": 1, "values": [1]}})
 
 
 def rows_in(schema: str, tenant: Tenant) -> Rows:

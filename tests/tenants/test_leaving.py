@@ -40,8 +40,11 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "plat
 GLOBEX_SOCKET = "/t/globex/ws/chat/"
 # Where `plant` puts the marker, in a pooled tenant.
 EVERYWHERE = {
-    *(f"public.{table}" for table in ("chat_citation", "chat_conversation", "chat_message", "knowledge_chunk")),
-    *(f"public.{table}" for table in ("knowledge_document", "runs_run", "django_admin_log")),
+    *(
+        f"public.chat_{table}"
+        for table in ("citation", "conversation", "evalcase", "evalreport", "feedback", "message")
+    ),
+    *(f"public.{table}" for table in ("knowledge_chunk", "knowledge_document", "runs_run", "django_admin_log")),
     *(f"public.prompts_{table}" for table in ("experiment", "prompt", "promptversion")),
     *(f"public.runs_{table}" for table in ("alert", "budget", "cachedanswer", "modelroute", "spend")),
     *(f"public.tenants_{table}" for table in ("auditevent", "domain", "invitation", "tenant")),

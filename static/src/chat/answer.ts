@@ -8,6 +8,7 @@ import { whenToAskAgain } from "./resets";
 import { sourceList, Sources } from "./sources";
 
 const SLOW_MS = 9_000;
+const UNNAMED = "00000000-0000-0000-0000-000000000000"; // in the addresses of an answer that has no name yet
 
 export class Answer {
   cursor = "0";
@@ -34,6 +35,14 @@ export class Answer {
 
   get replyId(): string {
     return this.root.dataset.reply ?? "";
+  }
+
+  /** The server's name for an answer that began here. */
+  set replyId(id: string) {
+    this.root.dataset.reply = id;
+    for (const name of ["action", "formaction"])
+      for (const each of this.root.querySelectorAll(`[${name}]`))
+        each.setAttribute(name, (each.getAttribute(name) ?? "").replace(UNNAMED, id));
   }
 
   get source(): string {
@@ -69,6 +78,7 @@ export class Answer {
     card.hidden = false;
     this.note(failure.notes);
     need(this.root, "[data-foot]").hidden = this.source === "";
+    need(this.root, "[data-thumbs]").hidden = true;
   }
 
   private open(): void {

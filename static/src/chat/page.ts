@@ -5,6 +5,7 @@ import { Answer } from "./answer";
 import { Composer } from "./composer";
 import { watchCopies } from "./copy";
 import type { Conversation, Failure, ReplyEvent, ServerEvent } from "./events";
+import { watchFeedback } from "./feedback";
 import { PassageCard } from "./passage-card";
 import { whenToAskAgain } from "./resets";
 import { Scroll } from "./scroll";
@@ -46,6 +47,7 @@ export class ChatPage {
       this.answerOf(chip)?.sources.get(Number(chip.dataset.source)),
     );
     watchCopies(this.messages, (article) => this.answerOf(article)?.source ?? "");
+    watchFeedback(this.messages, (text) => this.tell(text));
     root.addEventListener("click", (event) => this.clicked(event.target as Element));
     this.settled();
     this.scroll.toEnd();
@@ -104,7 +106,7 @@ export class ChatPage {
     const asked = this.asked.get(id);
     if (!asked) return;
     this.asked.delete(id);
-    asked.answer.root.dataset.reply = reply;
+    asked.answer.replyId = reply;
     this.answers.set(reply, asked.answer);
     if (asked.answer.isStopping) this.socket.send({ type: "stop", reply });
     if (this.conversation !== conversation.id) this.enter(conversation);

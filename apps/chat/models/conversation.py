@@ -73,6 +73,7 @@ class Message(TenantOwned):
 
     citations_json: str  # set by the view that shows it
     notes: list[dict[str, str]]  # likewise
+    given: Any  # likewise: the Feedback on it, or None
 
     class Meta:
         constraints = [

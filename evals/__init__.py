@@ -7,6 +7,9 @@
     gate, baseline     floors, and a paired bootstrap against what was measured before
     report, trend      what people and machines read of it
 
+    live, cases        a workspace's approved cases, asked in the database that is in use
+    nightly            what workspaces that consented really answered: production measures it, drift compares
+
 Metrics of an answer: `context` scores the search (the passages hold what the answer needs), the others score what was
 made of it: `correct`, `cited`, `refused`, `grounded`, `citation_precision`, `valid`. A retrieval suite has `recall@5`,
 `recall@10`, `mrr@10` and `context`.

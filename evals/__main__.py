@@ -5,6 +5,7 @@
     baseline [SUITE ...]    measure and write evals/baseline.json
     touched --since REV     the suites that what changed since REV can touch
     trend                   a page of what was measured over the revisions
+    nightly                 measure yesterday's answers of workspaces that consented; 1 if they have become worse
 
 A suite is a name in evals/suites, or a file; without one it is all of them. 2 if something can't be read.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from config.bootstrap import Trouble
 
-from . import commands
+from . import commands, nightly
 from .bad import Bad
 from .gate import SLACK
 from .report import markdown
@@ -34,6 +35,10 @@ def parser() -> argparse.ArgumentParser:
         "--judge", default="", metavar="PROVIDER", help="who scores `judged` asserts; else they are skipped"
     )
 
+    run.add_argument(
+        "--cases", default="", metavar="SLUG", help="a workspace's approved cases instead, on the live database"
+    )
+
     gate = verbs.add_parser("gate", help="measure suites and compare with the baseline")
     gate.set_defaults(command=commands.gate)
     gate.add_argument("--slack", type=points, default=SLACK, metavar="POINTS", help="how much worse is allowed: 2")
@@ -46,6 +51,11 @@ def parser() -> argparse.ArgumentParser:
 
     trend = verbs.add_parser("trend", help="a page of the metrics over the revisions")
     trend.set_defaults(command=commands.trend)
+
+    night = verbs.add_parser("nightly", help="measure yesterday's answers on the live database; for a daily job")
+    night.set_defaults(command=nightly.command)
+    night.add_argument("--workspace", default="", metavar="SLUG", help="only this one")
+    night.add_argument("--day", type=nightly.day_of, default=None, help="another day than yesterday, as 2026-11-20")
 
     for verb in (run, gate, baseline):
         verb.add_argument("suites", nargs="*", metavar="SUITE")

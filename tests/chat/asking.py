@@ -1,9 +1,9 @@
 """Asking over a socket, and what came of it."""
 
-import asyncio
 from typing import Any
 
 from apps.tenants.models import User
+from apps.tenants.threads import in_thread
 from tests.conftest import signed_in
 
 ACME, GLOBEX = "/t/acme/ws/chat/", "/t/globex/ws/chat/"
@@ -25,7 +25,7 @@ def said(events: list[dict[str, Any]]) -> str:
 
 async def look(user: User, path: str) -> str:
     """The page as that user gets it."""
-    response = await asyncio.to_thread(lambda: signed_in(user).get(path))
+    response = await in_thread(lambda: signed_in(user).get(path))
     return response.content.decode()
 
 

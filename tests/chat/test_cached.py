@@ -1,6 +1,5 @@
 """The same question, asked again in another conversation, gets the same answer with the same citations, at no cost."""
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -213,7 +212,7 @@ async def test_a_deleted_conversation_takes_its_cached_answer_along(handbooks: C
     first = await ask(alice)
     url = f"/t/acme/chat/{first[0]['conversation']['id']}/delete/"
 
-    await asyncio.to_thread(lambda: signed_in(handbooks.alice).post(url))
+    await in_thread(lambda: signed_in(handbooks.alice).post(url))
 
     with tenant_context(handbooks.acme):
         assert not await in_thread(CachedAnswer.objects.exists)

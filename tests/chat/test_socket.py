@@ -354,7 +354,7 @@ async def test_deleting_a_conversation_stops_its_reply_and_leaves_no_stream(
     def delete() -> int:
         return signed_in(handbooks.alice).post(f"/t/acme/chat/{accepted['conversation']['id']}/delete/").status_code
 
-    assert await asyncio.to_thread(delete) == 302
+    assert await in_thread(delete) == 302
     assert await asyncio.to_thread(slow_model.calls[0].was_hung_up.wait, 5)
     with tenant_context(handbooks.acme):
         key = stream.key(uuid.UUID(accepted["reply"]))

@@ -63,7 +63,7 @@ async def test_a_removed_members_idle_socket_closes_at_once_and_nobody_elses(com
     charlie = await socket(committed_cast.charlie, GLOBEX)
     await until_listening()
 
-    await asyncio.to_thread(remove_bob, committed_cast)
+    await in_thread(remove_bob, committed_cast)
     removed_at = time.monotonic()
     told = await last_word(bob)
 
@@ -77,8 +77,8 @@ async def test_who_leaves_is_cut_off_in_their_other_pages(committed_cast: Cast, 
     bob = await socket(committed_cast.bob, ACME)
     await until_listening()
 
-    browser = await asyncio.to_thread(signed_in, committed_cast.bob)
-    response = await asyncio.to_thread(browser.post, "/t/acme/members/leave/")
+    browser = await in_thread(signed_in, committed_cast.bob)
+    response = await in_thread(browser.post, "/t/acme/members/leave/")
 
     assert response.url == "/workspaces/"
     assert await last_word(bob) == CLOSED
@@ -93,7 +93,7 @@ async def test_another_role_makes_the_page_come_back(committed_cast: Cast, socke
             alice = Membership.objects.get(user=committed_cast.alice)
             members.change_role(Membership.objects.get(user=committed_cast.bob), Role.VIEWER, alice)
 
-    await asyncio.to_thread(demote)
+    await in_thread(demote)
 
     assert await last_word(bob) == {"type": "websocket.close", "code": 1012}
     assert await is_open(await socket(committed_cast.bob, ACME))
@@ -103,7 +103,7 @@ async def test_a_reply_under_way_is_stored_and_no_longer_shown(handbooks: Cast, 
     bob = await socket(handbooks.bob, ACME)
     accepted = await begin_story(bob)
 
-    await asyncio.to_thread(remove_bob, handbooks)
+    await in_thread(remove_bob, handbooks)
     events = [await bob.receive_output(timeout=5)]
     while events[-1]["type"] == "websocket.send":  # what was on its way before
         events.append(await bob.receive_output(timeout=5))
@@ -118,12 +118,12 @@ async def test_a_reply_under_way_is_stored_and_no_longer_shown(handbooks: Cast, 
 
 async def test_signing_out_closes_that_sessions_sockets_alone(committed_cast: Cast, socket: Any) -> None:
     elsewhere = await socket(committed_cast.alice, ACME)
-    browser = await asyncio.to_thread(signed_in, committed_cast.alice)
+    browser = await in_thread(signed_in, committed_cast.alice)
     _cookies[committed_cast.alice.pk] = f"sessionid={browser.cookies['sessionid'].value}"
     here = await socket(committed_cast.alice, ACME)
     await until_listening()
 
-    await asyncio.to_thread(browser.post, "/accounts/logout/")
+    await in_thread(browser.post, "/accounts/logout/")
 
     assert await last_word(here) == CLOSED
     assert await is_open(elsewhere)
@@ -139,7 +139,7 @@ async def test_a_session_ended_from_another_one_closes_its_sockets(
     key = _cookies[committed_cast.alice.pk].partition("=")[2]
 
     if method == "delete":
-        await asyncio.to_thread(store.delete, key)
+        await in_thread(store.delete, key)
     else:
         await store.adelete(key)
 
@@ -151,7 +151,7 @@ async def test_a_session_with_a_new_key_makes_the_page_come_back(committed_cast:
     await until_listening()
     store = SessionStore(_cookies[committed_cast.alice.pk].partition("=")[2])
 
-    await asyncio.to_thread(store.cycle_key)  # as changing one's password does
+    await in_thread(store.cycle_key)  # as changing one's password does
     told = await last_word(alice)
     _cookies[committed_cast.alice.pk] = f"sessionid={store.session_key}"
 
@@ -164,7 +164,7 @@ async def test_a_suspended_workspace_closes_everybodys(committed_cast: Cast, soc
     charlie = await socket(committed_cast.charlie, GLOBEX)
     await until_listening()
 
-    await asyncio.to_thread(doors.close_doors, committed_cast.acme.id)
+    await in_thread(doors.close_doors, committed_cast.acme.id)
 
     assert [await last_word(one) for one in acmes] == [CLOSED, CLOSED]
     assert await is_open(charlie)
@@ -193,7 +193,7 @@ async def test_without_redis_a_removal_succeeds_and_the_next_frame_ends_the_sock
 
     try:
         began_at = time.monotonic()
-        await asyncio.to_thread(remove_bob, committed_cast)
+        await in_thread(remove_bob, committed_cast)
         took_s = time.monotonic() - began_at
     finally:
         doors._publisher.cache_clear()
@@ -269,7 +269,7 @@ async def test_every_process_closes_its_own(committed_cast: Cast, two_servers: l
     async with page(first, bobs) as one, page(second, bobs) as other, page(second, alices) as hers:
         await until_listening(2)
 
-        await asyncio.to_thread(remove_bob, committed_cast)
+        await in_thread(remove_bob, committed_cast)
         removed_at = time.monotonic()
         codes = []
         for each in (one, other):

@@ -1,6 +1,5 @@
 """A workspace at its own domain: its pages, its sessions and its sockets are there, and nothing else is."""
 
-import asyncio
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -12,6 +11,7 @@ from django.test import Client
 from apps.chat import reply
 from apps.tenants.context import tenant_context
 from apps.tenants.models import Domain, Membership, User
+from apps.tenants.threads import in_thread
 from config.asgi import application
 from tests.chat.conftest import Socket
 from tests.conftest import PASSWORD, Cast, signed_in
@@ -178,7 +178,7 @@ async def test_the_chat_opens_at_the_domain_for_its_own_sessions(committed_cast:
         give_domain(committed_cast.acme)
         return at(OWN, committed_cast.alice), signed_in(committed_cast.alice)
 
-    there, at_home = await asyncio.to_thread(prepare)
+    there, at_home = await in_thread(prepare)
 
     async def opens(host: str, path: str, client: Client, **more: str) -> bool:
         made = connect(host, path, client, **more)

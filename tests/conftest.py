@@ -5,6 +5,7 @@ Alice owns Acme, Bob is a member of Acme, Charlie owns Globex and must see nothi
 Tests marked `pool_and_silo` run twice: with Acme in the pool, and with Acme in a schema of its own.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client, TransactionTestCase
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from apps.tenants import silo
 from apps.tenants.context import schema_of, tenant_context
@@ -65,6 +67,16 @@ def admin() -> psycopg.Connection:
     return psycopg.connect(admin_url, autocommit=True)
 
 
+_kept: list[psycopg.Connection] = []
+
+
+def kept_admin() -> psycopg.Connection:
+    """One for what is done after each test: a new one would have to learn all the tables first."""
+    if not _kept or _kept[0].closed:
+        _kept[:] = [admin()]
+    return _kept[0]
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """Migrate as the owner and load what a release loads. The database lives on between runs; one made by other
@@ -94,6 +106,7 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     for alias in connections:
         connections[alias].close()
         connections[alias].close_pool()
+    kept_admin().close()
 
 
 def make_silo_to_lend() -> None:
@@ -107,32 +120,32 @@ def make_silo_to_lend() -> None:
 
 
 def take_silo_back() -> None:
-    with admin() as connection:
-        lent = "SELECT nspname FROM pg_namespace WHERE obj_description(oid, 'pg_namespace') = %s AND nspname <> %s"
-        for (schema,) in connection.execute(lent, [LENT, LENT]).fetchall():
-            connection.execute(f"ALTER SCHEMA {schema} RENAME TO {LENT}")
+    connection = kept_admin()
+    lent = "SELECT nspname FROM pg_namespace WHERE obj_description(oid, 'pg_namespace') = %s AND nspname <> %s"
+    for (schema,) in connection.execute(lent, [LENT, LENT]).fetchall():
+        connection.execute(f"ALTER SCHEMA {schema} RENAME TO {LENT}")
 
 
 def wipe() -> None:
     """Remove what tests committed. TRUNCATE isn't the app's to do, and knows no rows to keep."""
     take_silo_back()
-    with admin() as connection, connection.transaction():
-        silos = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^t_[0-9a-f]{32}'").fetchall()
-        for (schema,) in silos:
-            connection.execute(f"DROP SCHEMA {schema} CASCADE")
-        names = connection.execute(
-            "SELECT oid::regclass::text, relname FROM pg_class"
-            " WHERE relnamespace IN ('public'::regnamespace, to_regnamespace(%s)) AND relkind = 'r'",
-            [LENT],
-        ).fetchall()
-        connection.execute("SET LOCAL session_replication_role = replica")
-        for table, name in names:
-            if name in ("prompts_prompt", "prompts_promptversion", "prompts_publication"):
-                connection.execute(f"DELETE FROM {name} WHERE tenant_id IS NOT NULL")
-            elif name not in KEPT:
-                connection.execute(f"DELETE FROM {table}")
-        # Without its triggers nobody would notice, and what was everybody's is kept in memory.
-        connection.execute("UPDATE tenants_policyrevision SET revision = revision + 1")
+    connection = kept_admin()
+    silos = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^t_[0-9a-f]{32}'").fetchall()
+    names = connection.execute(
+        "SELECT oid::regclass::text, relname FROM pg_class"
+        " WHERE relnamespace IN ('public'::regnamespace, to_regnamespace(%s)) AND relkind = 'r'",
+        [LENT],
+    ).fetchall()
+    steps = [f"DROP SCHEMA {schema} CASCADE" for (schema,) in silos]
+    steps.append("SET LOCAL session_replication_role = replica")
+    for table, name in names:
+        if name in ("prompts_prompt", "prompts_promptversion", "prompts_publication"):
+            steps.append(f"DELETE FROM {table} WHERE tenant_id IS NOT NULL")
+        elif name not in KEPT:
+            steps.append(f"DELETE FROM {table}")
+    # Without its triggers nobody would notice, and what was everybody's is kept in memory.
+    steps.append("UPDATE tenants_policyrevision SET revision = revision + 1")
+    connection.execute(";".join(steps))  # one message, and so one transaction
 
 
 TransactionTestCase._fixture_teardown = lambda self: wipe()
@@ -145,6 +158,23 @@ class QuickHasher(PBKDF2PasswordHasher):
 
 
 django_settings.PASSWORD_HASHERS = ["tests.conftest.QuickHasher"]
+
+
+def look_at_static_files_once() -> None:
+    """Each client of a test makes the middlewares anew, and WhiteNoise's reads the folders of static files then. What
+    it found the first time serves the others."""
+    read, found = WhiteNoiseMiddleware.add_files_from_finders, {}
+
+    def add_files_from_finders(self: WhiteNoiseMiddleware) -> None:
+        if not found:
+            read(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    WhiteNoiseMiddleware.add_files_from_finders = add_files_from_finders
+
+
+look_at_static_files_once()
 
 
 @dataclass(frozen=True)
@@ -204,9 +234,14 @@ def empty_cache() -> None:
 @pytest.fixture(autouse=True)
 def closed_circuits() -> None:
     """A provider that failed in one test is well in the next."""
-    with redis.Redis.from_url(django_settings.REDIS_URL) as server:
-        if names := list(server.scan_iter("*circuit:*", count=1_000)):
-            server.delete(*names)
+    server = kept_redis()
+    if names := list(server.scan_iter("*circuit:*", count=1_000)):
+        server.delete(*names)
+
+
+@functools.cache
+def kept_redis() -> redis.Redis:
+    return redis.Redis.from_url(django_settings.REDIS_URL)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from .models import PromptVersion
 
 @admin.register(PromptVersion)
 class PromptVersionAdmin(AcrossTenants):
-    list_display = ("prompt", "tenant", "number", "is_live", "created_at")
-    list_filter = ("prompt", "is_live")
+    list_display = ("prompt", "tenant", "number", "is_live", "message", "created_at")
+    list_filter = ("is_live",)
+    search_fields = ("prompt__name", "message")
     list_select_related = ("prompt", "tenant")
     ordering = ("prompt__name", "-number")

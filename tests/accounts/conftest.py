@@ -9,7 +9,6 @@ from django.test import Client
 
 from apps.tenants.models import User
 from tests.accounts.provider import CLIENT_ID, SECRET, Provider
-from tests.browser.conftest import browser, server  # noqa: F401  (its fixtures, for this folder)
 from tests.conftest import PASSWORD
 
 STEP_S = 30
@@ -25,7 +24,7 @@ def nothing_counted() -> Iterator[None]:
 
 @pytest.fixture(scope="package", autouse=True)
 def provider() -> Iterator[Provider]:
-    """A GitHub of our own, which the web process of this folder's browser tests is told of before it starts."""
+    """A GitHub of our own."""
     running = Provider()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GITHUB_URL", running.url)

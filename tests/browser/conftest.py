@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from apps.tenants.models import User
+from tests.accounts.provider import CLIENT_ID, SECRET, Provider
 from tests.conftest import PASSWORD, ROOT, Cast
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -43,7 +46,15 @@ class Server:
 
 
 @pytest.fixture(scope="package")
-def server(django_db_setup: None) -> Iterator[Server]:
+def provider() -> Iterator[Provider]:
+    """A GitHub of our own, which the web process is told of."""
+    running = Provider()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="package")
+def server(django_db_setup: None, provider: Provider) -> Iterator[Server]:
     """Web and worker as `make run` starts them, with what the tests' settings say."""
     if not CHROMIUM:
         pytest.fail(WHY_NOT)
@@ -52,7 +63,8 @@ def server(django_db_setup: None) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environ = {**os.environ, "PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    github = {"GITHUB_URL": provider.url, "GITHUB_CLIENT_ID": CLIENT_ID, "GITHUB_CLIENT_SECRET": SECRET}
+    environ = {**os.environ, **github, "PUBLIC_URL": f"http://127.0.0.1:{port}"}
     environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)
     web = ["uvicorn", "config.asgi:application", "--port", str(port), "--log-level", "warning", "--no-proxy-headers"]
     worker = ["celery", "-A", "config.celery", "worker", "--concurrency", "1", "--loglevel", "warning"]
@@ -102,8 +114,10 @@ def browser(server: Server) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, server: Server, committed_cast: Cast) -> Iterator[Callable[..., Page]]:
-    """visit(user, "/t/acme/", width=1280, dark=False) -> the page, signed in through the form, as that user.
+    """visit(user, "/t/acme/", width=1280, dark=False) -> the page, signed in as that user.
 
+    by_form: signed in through the form. Who gives the password again later must: the server hashes it anew when it
+    first sees it, for the tests' hash is a cheap one, and that ends the sessions there are.
     At the end no page may have broken the content security policy, thrown an error or asked another host.
     """
     contexts: list[BrowserContext] = []
@@ -117,7 +131,9 @@ def visit(browser: Browser, server: Server, committed_cast: Cast) -> Iterator[Ca
     def is_foreign(url: str) -> bool:
         return not url.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:", "about:"))
 
-    def open_page(user: User | None, path: str = "/", *, width: int = 1280, dark: bool = False, **more: Any) -> Page:
+    def open_page(
+        user: User | None, path: str = "/", *, by_form: bool = False, width: int = 1280, dark: bool = False, **more: Any
+    ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 844 if width < 500 else 860},
             color_scheme="dark" if dark else "light",
@@ -127,9 +143,11 @@ def visit(browser: Browser, server: Server, committed_cast: Cast) -> Iterator[Ca
         context.set_default_timeout(20_000)
         contexts.append(context)
         context.on("page", listen)
+        if user is not None and not by_form:
+            sign_in(context, user, server)
         page = context.new_page()
-        if user is not None:
-            sign_in(page, user, path)
+        if user is not None and by_form:
+            fill_in(page, user, path)
         else:
             page.goto(path)
         return page
@@ -144,9 +162,17 @@ def is_policy(said: Any) -> bool:
     return "Content Security Policy" in said.text or "Content-Security-Policy" in said.text
 
 
-def sign_in(page: Page, user: User, path: str) -> None:
+def sign_in(context: BrowserContext, user: User, server: Server) -> None:
+    """Without the form, which costs two pages and an earnest hash each time; tests/accounts fills it in."""
+    client = Client(headers={"host": server.url.removeprefix("http://")})
+    assert client.post("/accounts/login/", {"login": user.email, "password": PASSWORD}).status_code == 302
+    name = settings.SESSION_COOKIE_NAME
+    context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": server.url}])
+
+
+def fill_in(page: Page, user: User, path: str) -> None:
     page.goto(f"/accounts/login/?next={path}")
     page.locator("input[name=login]").fill(user.email)
     page.locator("input[name=password]").fill(PASSWORD)
-    page.locator("form button[type=submit]").first.click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(lambda url: "/accounts/login/" not in url)

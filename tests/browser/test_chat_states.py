@@ -17,18 +17,13 @@ from apps.tenants.context import tenant_context
 from apps.tenants.models import Flag, Tenant
 from tests.conftest import Cast
 
-from .test_story import answer, ask, keep_screenshot, wait_until_answered
+from .test_story import WIDTHS, answer, ask, look, wait_until_answered
 
 Visit = Callable[..., Page]
 HANDBOOK = (
     "# Handbook\n\n## Leave\n\nEverybody at Acme gets 28 days of paid leave a year, on top of public holidays.\n\n"
     "## Travel\n\nHotels may cost up to 140 dollars a night.\n"
 )
-LOOKS = [(width, dark) for width in (390, 1280) for dark in (False, True)]
-
-
-def look_name(width: int, dark: bool) -> str:
-    return f"{'phone' if width < 500 else 'desktop'}-{'dark' if dark else 'light'}"
 
 
 @pytest.fixture
@@ -36,10 +31,6 @@ def handbook(committed_cast: Cast, settings: object) -> Cast:
     with tenant_context(committed_cast.acme):
         ingest(store(ContentFile(HANDBOOK.encode(), name="handbook.md"), user=None).id)
     return committed_cast
-
-
-def fits(page: Page, width: int) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
 
 
 def test_the_same_question_again_shows_the_mark_and_the_same_citations(visit: Visit, handbook: Cast) -> None:
@@ -83,15 +74,13 @@ def test_a_refusal_says_when_to_ask_again_in_the_readers_zone(visit: Visit, hand
     expect(card.locator("[data-resets]")).to_contain_text(f"{hour} your time (in ")
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_with_ai_off_the_page_says_so_and_history_can_be_read(
-    visit: Visit, handbook: Cast, width: int, dark: bool
-) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_with_ai_off_the_page_says_so_and_history_can_be_read(visit: Visit, handbook: Cast, width: int) -> None:
     with tenant_context(handbook.acme):
         conversation = Conversation.objects.create(user=handbook.alice, title="Leave")
         question = Message.objects.create(conversation=conversation, role="user", text="How many days?")
         Message.objects.create(conversation=conversation, role="assistant", text="28 days.", in_reply_to=question)
-    page = visit(handbook.alice, "/t/acme/", width=width, dark=dark)
+    page = visit(handbook.alice, "/t/acme/", width=width)
     box = page.get_by_label("Your question")
     expect(box).to_be_visible()
     with tenant_context(handbook.acme):
@@ -105,17 +94,16 @@ def test_with_ai_off_the_page_says_so_and_history_can_be_read(
     expect(notice).to_contain_text("AI is switched off")
     expect(notice).to_contain_text("Our provider has an outage.")
     expect(box).to_have_count(0)
-    fits(page, width)
-    keep_screenshot(page, f"ai-off-{look_name(width, dark)}")
+    look(page, "ai-off")
     page.goto(f"/t/acme/chat/{conversation.id}/")
     expect(page.locator("[data-answer]")).to_contain_text("28 days.")
-    keep_screenshot(page, f"ai-off-history-{look_name(width, dark)}")
+    look(page, "ai-off-history")
     notice.get_by_role("link", name="documents").click()
     expect(page.get_by_text("Handbook").first).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_every_state_of_an_answer_can_be_looked_at(visit: Visit, handbook: Cast, width: int, dark: bool) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_state_of_an_answer_can_be_looked_at(visit: Visit, handbook: Cast, width: int) -> None:
     def say(question: str, text: str, **fields: object) -> None:
         asked = Message.objects.create(conversation=conversation, role="user", text=question)
         given = {"conversation": conversation, "role": "assistant", "text": text, "in_reply_to": asked}
@@ -141,17 +129,15 @@ def test_every_state_of_an_answer_can_be_looked_at(visit: Visit, handbook: Cast,
         spent = "You have reached your daily budget of $5.00."
         action = "Wait until it begins anew, or ask an owner or admin to raise it."
         say("Refused?", "", **failed | budget | {"error_message": spent, "error_action": action})
-    page = visit(handbook.alice, f"/t/acme/chat/{conversation.id}/", width=width, dark=dark)
+    page = visit(handbook.alice, f"/t/acme/chat/{conversation.id}/", width=width)
 
     for label in ("Answered before", "An earlier answer", "Begun again", "Small model", "Stopped", "Incomplete"):
         expect(page.locator("[data-answer] .badge:visible", has_text=label)).to_have_count(1)
     expect(page.get_by_text("You can ask again on ")).to_be_visible()
-    fits(page, width)
-    keep_screenshot(page, f"states-end-{look_name(width, dark)}")
+    look(page, "states-end")
     page.locator("[data-question]").first.scroll_into_view_if_needed()
-    keep_screenshot(page, f"states-{look_name(width, dark)}")
+    look(page, "states")
     page.goto("/t/acme/settings/cache/")
-    fits(page, width)
-    keep_screenshot(page, f"cache-settings-{look_name(width, dark)}")
+    look(page, "cache-settings")
     page.goto("/t/acme/usage/")
-    keep_screenshot(page, f"usage-{look_name(width, dark)}")
+    look(page, "usage")

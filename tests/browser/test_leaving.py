@@ -13,7 +13,7 @@ from tests.conftest import PASSWORD, Cast
 def test_an_owner_takes_everything_out_and_deletes_the_workspace(
     visit: Callable[..., Page], committed_cast: Cast, tmp_path: Path
 ) -> None:
-    page = visit(committed_cast.alice, "/t/acme/leaving/")
+    page = visit(committed_cast.alice, "/t/acme/leaving/", by_form=True)
     page.get_by_role("button", name="Prepare an export").click()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()

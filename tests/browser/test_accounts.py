@@ -1,6 +1,5 @@
 """What needs a real browser: passkeys, and forms that lead to a provider, under our content security policy."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,13 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 from apps.tenants.models import User
 from tests.accounts.conftest import factors
 from tests.accounts.provider import Person, Provider
-from tests.browser.conftest import CHROMIUM, WHY_NOT, Server, is_policy
+from tests.browser.conftest import Server, is_policy
 from tests.conftest import PASSWORD, Cast
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM and not os.environ.get("REQUIRE_BROWSER"), reason=WHY_NOT),
-]
 Open = Callable[..., Page]
 
 

@@ -4,7 +4,8 @@
 
 For each weight: the threshold that keeps 95 % of the questions about half of SQuAD's articles, the share of half of
 ClapNQ's questions, which are about other things, that it refuses, and both shares on the halves that had no say. The
-weight in use is the least from which on the first half's refusals rise no more, the threshold its own, rounded.
+weight in use is the least from which on the first half's refusals rise no more, the threshold its own, rounded down, in
+favour of an answer.
 """
 
 import sys

@@ -114,7 +114,7 @@ def browser(server: Server) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, server: Server, committed_cast: Cast) -> Iterator[Callable[..., Page]]:
-    """visit(user, "/t/acme/", width=1280, dark=False) -> the page, signed in as that user.
+    """visit(user, "/t/acme/", width=1280) -> the page, signed in as that user.
 
     by_form: signed in through the form. Who gives the password again later must: the server hashes it anew when it
     first sees it, for the tests' hash is a cheap one, and that ends the sessions there are.
@@ -131,12 +131,9 @@ def visit(browser: Browser, server: Server, committed_cast: Cast) -> Iterator[Ca
     def is_foreign(url: str) -> bool:
         return not url.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:", "about:"))
 
-    def open_page(
-        user: User | None, path: str = "/", *, by_form: bool = False, width: int = 1280, dark: bool = False, **more: Any
-    ) -> Page:
+    def open_page(user: User | None, path: str = "/", *, by_form: bool = False, width: int = 1280, **more: Any) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 844 if width < 500 else 860},
-            color_scheme="dark" if dark else "light",
             base_url=server.url,
             **more,
         )

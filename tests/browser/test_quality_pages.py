@@ -1,4 +1,4 @@
-"""Quality in the settings, as it looks: on a phone in the dark and on a desk in the light."""
+"""Quality in the settings, as it looks: on a phone and on a desk, in light and in dark."""
 
 import random
 from collections.abc import Callable
@@ -15,8 +15,7 @@ from apps.tenants.models import Tenant
 from tests.chat.rated import answered, read_handbook
 from tests.conftest import Cast
 
-from .test_chat_states import fits, look_name
-from .test_story import keep_screenshot
+from .test_story import WIDTHS, look
 
 Visit = Callable[..., Page]
 
@@ -47,9 +46,9 @@ def plant_reports(tenant: Tenant) -> None:
             EvalReport.objects.create(day=today - timedelta(days=back), scores=scores, drift=drift, **about)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_what_was_thought_and_measured_can_be_looked_at(
-    visit: Visit, committed_cast: Cast, settings: object, width: int, dark: bool
+    visit: Visit, committed_cast: Cast, settings: object, width: int
 ) -> None:
     acme = committed_cast.acme
     read_handbook(acme)
@@ -65,7 +64,7 @@ def test_what_was_thought_and_measured_can_be_looked_at(
                 question=text, contains=["four weeks"], state="approved", made_by=committed_cast.alice
             )
 
-    page = visit(committed_cast.alice, "/t/acme/settings/quality/", width=width, dark=dark)
+    page = visit(committed_cast.alice, "/t/acme/settings/quality/", width=width)
 
     for name, path in (
         ("feedback", ""),
@@ -76,5 +75,4 @@ def test_what_was_thought_and_measured_can_be_looked_at(
     ):
         page.goto(f"/t/acme/settings/quality/{path}")
         expect(page.get_by_text("Answers have become worse", exact=True)).to_be_visible()
-        fits(page, width)
-        keep_screenshot(page, f"quality-{name}-{look_name(width, dark)}")
+        look(page, f"quality-{name}")

@@ -14,33 +14,40 @@ from django.db.models.functions import Now
 from apps.tenants.platform import PLATFORM
 
 from .experiments import Share, arms, check
+from .history import one_before
 from .models import Experiment, ExperimentArm, Prompt, PromptVersion, Publication
 from .publish import Refused, numbered
 
 
-def publish(version: PromptVersion) -> PromptVersion:
+def publish(version: PromptVersion, *, goes_back: bool = False) -> PromptVersion:
     """Put a default version in force, for every workspace that has none of its own."""
     with transaction.atomic(using=PLATFORM):
-        Publication(prompt=version.prompt, version=version).save(using=PLATFORM)
+        Publication(prompt=version.prompt, version=version, goes_back=goes_back).save(using=PLATFORM)
         return version.make_live()
 
 
 def roll_back(name: str, *, to: int | None = None) -> PromptVersion:
     """Put the default version in force that was so before, or the one with the number `to`. Raises Refused."""
     with transaction.atomic(using=PLATFORM):
-        defaults = PromptVersion.objects.using(PLATFORM).filter(prompt__name=name, tenant=None)
-        defaults = defaults.select_related("prompt").select_for_update(of=("self",))
-        current = defaults.filter(is_live=True).first()
-        if current is None:
-            raise Refused(f"No prompt is named {name!r}.")
-        before = (
-            numbered(defaults, to)
-            if to is not None
-            else defaults.filter(number__lt=current.number).order_by("-number").first()
-        )
+        prompt = locked(name)
+        defaults = PromptVersion.objects.using(PLATFORM).filter(prompt=prompt, tenant=None).select_related("prompt")
+        if to is not None:
+            return publish(numbered(defaults, to))
+        current = defaults.get(is_live=True)
+        # What was in force before publications were noted has none.
+        unnoted = defaults.filter(number__lt=current.number, publications=None).order_by("-number")
+        before = defaults.filter(pk=one_before(current)).first() or unnoted.first()
         if before is None:
             raise Refused(f"{current} is the first version there is.")
-        return publish(before)
+        return publish(before, goes_back=True)
+
+
+def locked(name: str) -> Prompt:
+    """The catalog's prompt. Of two who change its versions, such as a sync and a rollback, one waits. Raises Refused."""
+    prompt = Prompt.unscoped.using(PLATFORM).select_for_update().filter(tenant=None, name=name).first()
+    if prompt is None:
+        raise Refused(f"No prompt is named {name!r}.")
+    return prompt
 
 
 def start(name: str, weights: Mapping[int, int], *, question: str = "") -> Experiment:

@@ -18,6 +18,7 @@ from apps.tenants.audit import record
 from apps.tenants.context import current_scope, require_tenant_id
 from apps.tenants.models import Tenant
 
+from .history import one_before
 from .models import Prompt, PromptVersion, Publication
 from .spec import MOST_OUTPUT_TOKENS, BadPrompt, Spec, Variable
 
@@ -57,7 +58,7 @@ def write(
             variables, output_schema = known.variables, known.output_schema
         spec = Spec(variables or (), tier, max_output_tokens, output_schema)
         spec.check(body)
-        own = own_versions(name)
+        own = own_versions(prompt)
         newest = own.order_by("-number").first()
         if newest and newest.checksum == spec.checksum(body):
             raise Refused(f"Version {newest.number} says exactly that already. Change something, or publish that one.")
@@ -117,40 +118,49 @@ def publish(version: PromptVersion) -> PromptVersion:
 
 def roll_back(name: str, *, to: int | None = None) -> PromptVersion | None:
     """Put the version in force that was so before the present one, or the one with the number `to`; without any, the
-    default. Returns it, None for the default. Raises Refused where there is nothing to go back to.
+    default. Returns it, None for the default. Raises Refused where there is nothing to go back to, and
+    Prompt.DoesNotExist.
     """
     with transaction.atomic():
         lock()
-        own = own_versions(name)
-        current = own.filter(is_live=True).first()
+        own = own_versions(find(name))
         if to is not None:
             return publish(numbered(own, to))
-        if current is None:
-            raise Refused(f"{name} has no version of this workspace in force: the default is.")
-        before = own.filter(number__lt=current.number, publications__isnull=False).order_by("-number").first()
+        current = in_force(own, name)
+        before = own.filter(pk=one_before(current)).first()
         if before is None and current.prompt.tenant_id is not None:
             raise Refused(f"{current} is the first version that was in force.")
         if before is None:
-            back_to_default(name)
+            take_out(current, goes_back=True)
             return None
         before.make_live()
-        note(before.prompt, before)
+        note(before.prompt, before, goes_back=True)
         record("prompt.rolled_back", before, number={"before": current.number, "after": before.number})
         return before
 
 
 def back_to_default(name: str) -> None:
-    """No version of the active workspace is in force any more; they stay. Raises Refused if none was."""
+    """No version of the active workspace is in force any more; they stay. Raises Refused if none was, and
+    Prompt.DoesNotExist."""
     with transaction.atomic():
         lock()
-        current = own_versions(name).filter(is_live=True).first()
-        if current is None:
-            raise Refused(f"{name} has no version of this workspace in force: the default is.")
+        current = in_force(own_versions(find(name)), name)
         if current.prompt.tenant_id is not None:
             raise Refused(f"{name} is your own: there is no default to go back to.")
-        PromptVersion.objects.filter(pk=current.pk).update(is_live=False)
-        note(current.prompt, None)
-        record("prompt.reset", current.prompt, number=current.number)
+        take_out(current)
+
+
+def in_force(own: QuerySet[PromptVersion], name: str) -> PromptVersion:
+    if (current := own.filter(is_live=True).first()) is None:
+        raise Refused(f"{name} has no version of this workspace in force: the default is.")
+    return current
+
+
+def take_out(current: PromptVersion, *, goes_back: bool = False) -> None:
+    """The default is in force again."""
+    PromptVersion.objects.filter(pk=current.pk).update(is_live=False)
+    note(current.prompt, None, goes_back=goes_back)
+    record("prompt.reset", current.prompt, number=current.number)
 
 
 def discard(version: PromptVersion) -> None:
@@ -167,8 +177,8 @@ def discard(version: PromptVersion) -> None:
         version.delete()
 
 
-def own_versions(name: str) -> QuerySet[PromptVersion]:
-    own: QuerySet[PromptVersion] = PromptVersion.objects.filter(tenant_id=require_tenant_id(), prompt__name=name)
+def own_versions(prompt: Prompt) -> QuerySet[PromptVersion]:
+    own: QuerySet[PromptVersion] = PromptVersion.objects.filter(tenant_id=require_tenant_id(), prompt=prompt)
     return own.select_related("prompt")
 
 
@@ -184,9 +194,13 @@ def numbered(versions: QuerySet[PromptVersion], number: int) -> PromptVersion:
     return version
 
 
-def note(prompt: Prompt, version: PromptVersion | None) -> None:
+def note(prompt: Prompt, version: PromptVersion | None, *, goes_back: bool = False) -> None:
     Publication.objects.create(
-        tenant_id=require_tenant_id(), prompt=prompt, version=version, by_id=current_scope().user_id
+        tenant_id=require_tenant_id(),
+        prompt=prompt,
+        version=version,
+        by_id=current_scope().user_id,
+        goes_back=goes_back,
     )
 
 

@@ -7,7 +7,9 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
 from apps.prompts.catalog_files import BadCatalogFile, CatalogPrompt, read, read_all
+from apps.prompts.defaults import roll_back
 from apps.prompts.models import PromptVersion, Publication
+from apps.prompts.publish import Refused
 from apps.prompts.render import UnknownVariable, render
 from apps.prompts.spec import BadPrompt, Kind, Spec, Variable
 from apps.prompts.sync import sync, sync_one
@@ -41,7 +43,19 @@ def test_a_changed_file_becomes_a_new_live_version_and_the_old_one_stays(committ
         ("Good day, {name}.", True),
     ]
     assert "greeting" in sync().without_file
-    Publication.unscoped.using("platform").filter(prompt=first.prompt).delete()
+
+    assert roll_back("greeting") == second
+    assert sync_one(CatalogPrompt("greeting", "chat", "", "Good day, {name}.", third.spec)) is None  # it stays undone
+    fourth = sync_one(CatalogPrompt("greeting", "chat", "", "Hey, {name}.", spec))
+    assert [roll_back("greeting"), roll_back("greeting")] == [second, first]
+    with pytest.raises(Refused, match="the first version there is"):
+        roll_back("greeting")
+    notes = Publication.unscoped.using("platform").filter(prompt=first.prompt)
+    notes.delete()  # as where a release older than they are was rolled out
+    sync_one(CatalogPrompt("greeting", "chat", "", "Ho, {name}.", spec))
+    assert roll_back("greeting") == fourth
+
+    notes.delete()
     kept.delete()
     first.prompt.delete()
 

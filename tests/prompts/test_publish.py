@@ -1,9 +1,9 @@
 """A workspace's own versions: written, published, rolled back; in force with the next call, and nobody else's."""
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
-from apps.prompts.models import PromptVersion, Publication
+from apps.prompts.models import Prompt, PromptVersion, Publication
 from apps.prompts.publish import Refused, back_to_default, discard, publish, roll_back, visible_versions, write
 from apps.prompts.spec import BadPrompt
 from apps.tenants.context import tenant_context, user_context
@@ -56,6 +56,41 @@ def test_rolling_back_goes_further_back_each_time_and_ends_at_the_default(cast: 
         with pytest.raises(Refused, match="no version 9"):
             roll_back("answer", to=9)
         assert Publication.objects.filter(tenant=cast.acme).count() == 7
+
+
+def test_rolling_back_passes_over_what_was_rolled_back_and_returns_from_an_older_one(cast: Cast) -> None:
+    with tenant_context(cast.acme):
+        good = publish(write("answer", "Good."))
+        publish(write("answer", "Bad."))
+        roll_back("answer")
+        worse = publish(write("answer", "Worse."))
+
+        assert roll_back("answer") == good
+
+        publish(worse)
+        publish(good)
+        publish(good)
+        assert [roll_back("answer"), roll_back("answer"), roll_back("answer")] == [worse, good, None]
+
+        publish(worse)
+        back_to_default("answer")
+        publish(good)
+        assert roll_back("answer") is None
+
+
+def test_a_catalogs_prompt_leaves_one_of_the_same_name_alone(cast: Cast) -> None:
+    with tenant_context(cast.acme):
+        Prompt.objects.create(tenant=cast.acme, name="answer", feature="batch")
+        shadowed = Prompt.objects.get(tenant=cast.acme)
+        PromptVersion.objects.create(
+            tenant=cast.acme, prompt=shadowed, number=1, body="Ours.", checksum="x", is_live=True
+        )
+
+        assert publish(write("answer", "One.")).number == 1
+        assert roll_back("answer") is None
+        with pytest.raises(Refused, match="the default is"):
+            roll_back("answer")
+        assert shadowed.versions.get().is_live
 
 
 def test_back_to_the_default_keeps_every_version(cast: Cast) -> None:
@@ -118,3 +153,5 @@ def test_an_operator_rolls_back_one_workspace_or_everybodys_default(
         assert live() == (1, True)
     call_command("prompts", "rollback", "answer", workspace="acme")
     assert capsys.readouterr().out == "the default of answer is live in acme\n"
+    with pytest.raises(CommandError, match="No prompt is named 'nothing'"):
+        call_command("prompts", "rollback", "nothing", workspace="acme")

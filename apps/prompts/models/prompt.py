@@ -164,12 +164,16 @@ class PromptVersion(TenantOrDefault):
 
 
 class Publication(TenantOrDefault):
-    """When a version was put in force, by whom. Without one, a workspace went back to the default."""
+    """When a version was put in force, by whom. Without one, a workspace went back to the default.
+
+    `goes_back`: by rolling back, so that what was put in force since is undone. See `apps.prompts.history`.
+    """
 
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="+")
     version = models.ForeignKey(PromptVersion, null=True, on_delete=models.CASCADE, related_name="publications")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     at = models.DateTimeField(db_default=Now(), editable=False)
+    goes_back = models.BooleanField(default=False)
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "prompt", "-at"], name="publication_by_time")]

@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.prompts import defaults, publish
 from apps.prompts.catalog_files import BadCatalogFile
+from apps.prompts.models import Prompt
 from apps.prompts.sync import sync
 from apps.tenants.context import tenant_context
 from apps.tenants.models import Tenant
@@ -25,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, options["action"])(options)
-        except (BadCatalogFile, publish.Refused) as error:
+        except (BadCatalogFile, publish.Refused, Prompt.DoesNotExist) as error:
             raise CommandError(str(error)) from error
         except Tenant.DoesNotExist as error:
             raise CommandError(f"No workspace has the address {options['workspace']!r}.") from error

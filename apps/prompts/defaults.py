@@ -43,7 +43,7 @@ def roll_back(name: str, *, to: int | None = None) -> PromptVersion:
 
 
 def locked(name: str) -> Prompt:
-    """The catalog's prompt. Of two who change its versions, such as a sync and a rollback, one waits. Raises Refused."""
+    """The catalog's prompt. Of two who change its versions, such as by sync and rollback, one waits. Raises Refused."""
     prompt = Prompt.unscoped.using(PLATFORM).select_for_update().filter(tenant=None, name=name).first()
     if prompt is None:
         raise Refused(f"No prompt is named {name!r}.")

@@ -12,7 +12,7 @@ Each has a line in the workspace's audit log. `defaults` does the same for every
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max, ProtectedError, QuerySet
 
 from apps.tenants.audit import record
 from apps.tenants.context import current_scope, require_tenant_id
@@ -174,7 +174,10 @@ def discard(version: PromptVersion) -> None:
         if version.publications.exists() or version.arms.exists():
             raise Refused(f"Version {version.number} has been in use, so it is kept: past answers point at it.")
         record("prompt.discarded", version)
-        version.delete()
+        try:
+            version.delete()
+        except ProtectedError:
+            raise Refused(f"Version {version.number} has been tried, so it is kept: its answers point at it.") from None
 
 
 def own_versions(prompt: Prompt) -> QuerySet[PromptVersion]:

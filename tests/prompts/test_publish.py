@@ -6,6 +6,7 @@ from django.core.management import CommandError, call_command
 from apps.prompts.models import Prompt, PromptVersion, Publication
 from apps.prompts.publish import Refused, back_to_default, discard, publish, roll_back, visible_versions, write
 from apps.prompts.spec import BadPrompt
+from apps.runs.models import Run
 from apps.tenants.context import tenant_context, user_context
 from apps.tenants.models import AuditEvent
 from tests.conftest import Cast
@@ -133,9 +134,15 @@ def test_a_version_that_was_in_force_cannot_be_deleted_and_a_draft_can(cast: Cas
         with pytest.raises(Refused, match="catalog"):
             discard(PromptVersion.objects.live("answer"))
 
+        tried = write("answer", "Tried.")
+        run = {"feature": "try", "provider": "p", "model": "m", "status": "ok", "finished_at": tried.created_at}
+        Run.objects.create(**run, prompt_version=tried)
+        with pytest.raises(Refused, match="has been tried"):
+            discard(tried)
+
         discard(draft)
 
-        assert list(PromptVersion.objects.filter(tenant=cast.acme)) == [first]
+        assert list(PromptVersion.objects.filter(tenant=cast.acme).order_by("number")) == [first, tried]
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "platform"])

@@ -9,6 +9,7 @@ Defaults belong to no tenant, so no tenant's role may write them: this needs the
 from collections.abc import Mapping
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from apps.tenants.platform import PLATFORM
@@ -27,9 +28,13 @@ def publish(version: PromptVersion, *, goes_back: bool = False) -> PromptVersion
 
 
 def roll_back(name: str, *, to: int | None = None) -> PromptVersion:
-    """Put the default version in force that was so before, or the one with the number `to`. Raises Refused."""
+    """Put the default version in force that was so before, or the one with the number `to`. Raises Refused.
+
+    Everybody's experiment on it ends: else people would go on getting what is rolled back.
+    """
     with transaction.atomic(using=PLATFORM):
         prompt = locked(name)
+        running(prompt).update(stopped_at=Now())
         defaults = PromptVersion.objects.using(PLATFORM).filter(prompt=prompt, tenant=None).select_related("prompt")
         if to is not None:
             return publish(numbered(defaults, to))
@@ -40,6 +45,10 @@ def roll_back(name: str, *, to: int | None = None) -> PromptVersion:
         if before is None:
             raise Refused(f"{current} is the first version there is.")
         return publish(before, goes_back=True)
+
+
+def running(prompt: Prompt) -> QuerySet[Experiment]:
+    return Experiment.unscoped.using(PLATFORM).filter(prompt=prompt, tenant=None, stopped_at=None)
 
 
 def locked(name: str) -> Prompt:
@@ -74,8 +83,7 @@ def start(name: str, weights: Mapping[int, int], *, question: str = "") -> Exper
 def stop(name: str, *, promote: int | None = None) -> Experiment:
     """End it, and put the default version with the number `promote` in force. Raises Refused."""
     with transaction.atomic(using=PLATFORM):
-        experiments = Experiment.unscoped.using(PLATFORM).select_related("prompt")
-        experiment = experiments.filter(prompt__name=name, tenant=None, stopped_at=None).first()
+        experiment = running(locked(name)).first()
         if experiment is None:
             raise Refused(f"No experiment on the default of {name} is running.")
         if promote is not None:

@@ -45,7 +45,10 @@ def start(prompt: Prompt, shares: list[Share], *, question: str = "") -> Experim
 
 
 def stop(experiment: Experiment, *, winner: ExperimentArm | None = None) -> Experiment:
-    """End it; every call has the version in force again, which from now on is the winner's, if there is one."""
+    """End it; every call has the version in force again, which from now on is the winner's, if there is one.
+
+    Raises Refused for one that is over, or a winner that can't be put in force: a default that isn't the live one.
+    """
     with transaction.atomic():
         lock()
         if Experiment.objects.filter(pk=experiment.pk, stopped_at=None).update(stopped_at=Now()) == 0:
@@ -55,6 +58,10 @@ def stop(experiment: Experiment, *, winner: ExperimentArm | None = None) -> Expe
             experiment.arms.filter(pk=winner.pk).update(is_winner=True)
             if winner.version.tenant_id is not None:
                 publish(winner.version)
+            elif not PromptVersion.objects.filter(pk=winner.version_id, is_live=True).exists():  # type: ignore[attr-defined]
+                raise Refused(
+                    "Only the service can put an older default in force. Make it a version of your own, and publish that."
+                )
             elif PromptVersion.objects.live(experiment.prompt.name).tenant_id is not None:
                 back_to_default(experiment.prompt.name)
     experiment.refresh_from_db()

@@ -6,20 +6,22 @@
     roll_back(name, ...)          the one that was in force before, else the default
     back_to_default(name)         none of its own is in force any more
 
-Each has a line in the workspace's audit log. `defaults` does the same for everybody.
+Each has a line in the workspace's audit log, and the last three end the workspace's experiment on the prompt, so that
+what is in force is so for all its people. `defaults` does the same for everybody.
 """
 
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Max, ProtectedError, QuerySet
+from django.db.models.functions import Now
 
 from apps.tenants.audit import record
 from apps.tenants.context import current_scope, require_tenant_id
 from apps.tenants.models import Tenant
 
 from .history import one_before
-from .models import Prompt, PromptVersion, Publication
+from .models import Experiment, Prompt, PromptVersion, Publication
 from .spec import MOST_OUTPUT_TOKENS, BadPrompt, Spec, Variable
 
 MESSAGE_CHARS = 200
@@ -110,6 +112,7 @@ def publish(version: PromptVersion) -> PromptVersion:
         raise Refused("That is a default version. Go back to the default instead.")
     with transaction.atomic():
         lock()
+        end_experiment(version.prompt)
         version.make_live()
         note(version.prompt, version)
         record("prompt.published", version)
@@ -133,6 +136,7 @@ def roll_back(name: str, *, to: int | None = None) -> PromptVersion | None:
         if before is None:
             take_out(current, goes_back=True)
             return None
+        end_experiment(before.prompt)
         before.make_live()
         note(before.prompt, before, goes_back=True)
         record("prompt.rolled_back", before, number={"before": current.number, "after": before.number})
@@ -158,9 +162,18 @@ def in_force(own: QuerySet[PromptVersion], name: str) -> PromptVersion:
 
 def take_out(current: PromptVersion, *, goes_back: bool = False) -> None:
     """The default is in force again."""
+    end_experiment(current.prompt)
     PromptVersion.objects.filter(pk=current.pk).update(is_live=False)
     note(current.prompt, None, goes_back=goes_back)
     record("prompt.reset", current.prompt, number=current.number)
+
+
+def end_experiment(prompt: Prompt) -> None:
+    """Else people would be given its arms, and not what was just put in force."""
+    running = Experiment.objects.filter(tenant_id=require_tenant_id(), prompt=prompt, stopped_at=None).first()
+    if running is not None:
+        Experiment.objects.filter(pk=running.pk).update(stopped_at=Now())
+        record("experiment.stopped", running, winner="")
 
 
 def discard(version: PromptVersion) -> None:

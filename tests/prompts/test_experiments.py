@@ -12,9 +12,10 @@ from apps.prompts.catalog_files import FOLDER, CatalogPrompt, read
 from apps.prompts.experiments import Share, start, stop
 from apps.prompts.models import Experiment, ExperimentArm, PromptVersion, Publication
 from apps.prompts.models.experiment import Offered, arm_of
-from apps.prompts.publish import Refused, publish, write
+from apps.prompts.publish import Refused, back_to_default, publish, roll_back, write
 from apps.prompts.sync import sync_one
 from apps.tenants.context import tenant_context
+from apps.tenants.models import AuditEvent
 from tests.conftest import Cast
 
 
@@ -92,6 +93,28 @@ def test_what_wins_is_published_or_gone_back_to(cast: Cast) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("deed", ["publish", "roll_back", "back_to_default"])
+def test_what_is_put_in_force_is_so_for_everybody_at_once(cast: Cast, deed: str) -> None:
+    people = [uuid4() for _ in range(20)]
+    with tenant_context(cast.acme):
+        good, bad = publish(write("answer", "Good.")), publish(write("answer", "Bad."))
+        experiment = start(good.prompt, [Share(good, 1), Share(bad, 1)])
+        wanted = {"publish": good, "roll_back": good, "back_to_default": default()}[deed]
+        assert {PromptVersion.objects.chosen("answer", subject=person) for person in people} == {good, bad}
+
+        {
+            "publish": lambda: publish(good),
+            "roll_back": lambda: roll_back("answer"),
+            "back_to_default": lambda: back_to_default("answer"),
+        }[deed]()
+
+        assert {PromptVersion.objects.chosen("answer", subject=person) for person in people} == {wanted}
+        assert AuditEvent.objects.filter(action="experiment.stopped").count() == 1
+        with pytest.raises(Refused, match="already"):
+            stop(experiment)
+
+
+@pytest.mark.django_db
 def test_what_makes_no_experiment_is_refused(cast: Cast) -> None:
     with tenant_context(cast.globex):
         theirs = write("answer", "Globex's words.")
@@ -159,11 +182,18 @@ def test_everybodys_experiment_is_for_workspaces_with_the_default(
     call_command("experiments", "show", "answer")
     shown = capsys.readouterr().out
     assert f"A  answer v{shipped.number}, weight 1: 0 people, 0 calls" in shown and "nothing yet" in shown
+    with tenant_context(committed_cast.acme):
+        older, live = (PromptVersion.objects.get(pk=version.pk) for version in (shipped, other))
+        tried = start(live.prompt, [Share(live, 1), Share(older, 1)])
+        with pytest.raises(Refused, match="older default"):
+            stop(tried, winner=tried.arms.get(version=older))
+        stop(tried)
     call_command("experiments", "stop", "answer", promote=shipped.number)
 
     with tenant_context(committed_cast.acme):
         assert {PromptVersion.objects.chosen("answer", subject=person) for person in people} == {shipped}
+    call_command("experiments", "start", "answer", f"{shipped.number}=1", f"{other.number}=1")
     call_command("prompts", "rollback", "answer", to=other.number)
     with tenant_context(committed_cast.acme):
-        assert PromptVersion.objects.live("answer") == other
+        assert {PromptVersion.objects.chosen("answer", subject=person) for person in people} == {other}
     assert capsys.readouterr().out.splitlines()[-1] == f"{other} is live in every workspace without its own"

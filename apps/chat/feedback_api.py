@@ -1,11 +1,11 @@
 """POST runs/<id>/feedback: what a program's user thought of an answer, told by the key that had it made."""
 
-import json
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from pydantic_core import from_json
 
 from apps.runs.api import api_view
 from apps.runs.api_request import Unfit
@@ -45,7 +45,7 @@ def write(request: HttpRequest, id: UUID) -> dict[str, Any]:
 
 def read(request: HttpRequest) -> dict[str, Any]:
     try:
-        data = json.loads(request.body)
+        data = from_json(request.body)  # it minds depth, and halves of surrogate pairs
     except RequestDataTooBig:
         raise Unfit("The body is too long. Send less at once.", status=413, code="too_large") from None
     except ValueError:
@@ -56,6 +56,9 @@ def read(request: HttpRequest) -> dict[str, Any]:
         raise Unfit(
             f"There is no field “{unknown[0]}”. Send rating, and reason and comment if you like.", param=unknown[0]
         )
+    for name in ("reason", "comment"):
+        if not isinstance(data.get(name, ""), str | None):
+            raise Unfit(f"The {name} is no text. Send one, or leave it out.", param=name)
     form = FeedbackForm({name: "" if value is None else value for name, value in data.items()})
     for name, errors in form.errors.items():
         raise Unfit(" ".join([*errors, MENDS.get(name, "")]).strip(), param=name)

@@ -165,7 +165,10 @@ def test_a_program_tells_what_its_user_thought(committed_cast: Cast) -> None:
         ({"rating": True}, "rating"),
         ({"rating": -1, "reason": "rude"}, "reason"),
         ({"rating": 1, "stars": 5}, "stars"),
+        ({"rating": 1, "comment": ["a"]}, "comment"),
         ("[1", None),
+        ("[" * 100_000, None),
+        ('{"rating": 1, "comment": "\\ud800"}', None),
     ):
         status, told = tell(token, run, said)
         assert (status, told["error"]["param"]) == (400, param)

@@ -135,10 +135,19 @@ def moved(since: str, now: dict[str, Entry]) -> list[str]:
             before = read(Path(file.name))
     except Bad:
         return [f"{name} changes here, and the one before can't be read."]
-    notes = [f"{name} changes here: what follows is compared with the new one."]
+    return [f"{name} changes here: what follows is compared with the new one.", *differences(before, now)]
+
+
+def differences(before: dict[str, Entry], now: dict[str, Entry]) -> list[str]:
+    """In sentences: what is gone, and means that moved."""
+    notes = [f"The suite {suite} is gone, with {len(before[suite].tests)} tests." for suite in before if suite not in now]
     for suite in sorted(before.keys() & now.keys()):
+        if gone := before[suite].tests.keys() - now[suite].tests.keys():
+            notes.append(f"Of {suite}, {len(gone)} of {len(before[suite].tests)} tests are gone, such as {min(gone)!r}.")
         for metric in METRICS:
             then, after = before[suite].mean(metric), now[suite].mean(metric)
-            if then is not None and after is not None and abs(after - then) >= LEAST_SHOWN:
+            if then is not None and after is None:
+                notes.append(f"Its {metric} of {suite} is gone; it was {then:.1%}.")
+            elif then is not None and after is not None and abs(after - then) >= LEAST_SHOWN:
                 notes.append(f"Its {metric} of {suite} goes from {then:.1%} to {after:.1%}.")
     return notes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import baseline as baselines
 from . import gate as gates
-from . import live, providers, report, revision, store, suite
+from . import floors, live, providers, report, revision, store, suite
 from . import touched as changes
 from . import trend as trends
 from .bad import Bad
@@ -53,7 +53,7 @@ def gate(options: Namespace) -> int:
     notes: list[str] = []
     if options.since:
         suites = changes.touched(suites, since=options.since)
-        notes = baselines.moved(options.since, entries)
+        notes = [*baselines.moved(options.since, entries), *floors.lowered(options.since, every)]
     baselines.require(entries, suites)
     results = measure(suites)
     outcomes = gates.outcomes(results, entries, slack=options.slack)

@@ -80,11 +80,20 @@ def outcomes(
     results: Sequence[SuiteResult], entries: dict[str, Entry] | None = None, *, slack: float = SLACK
 ) -> list[Outcome]:
     """Every metric of every suite. Without `entries` only floors count. Raises Bad if tests measure other things."""
+    for result in results if entries else ():
+        require_all(result, entries[result.name])
     return [
         outcome(result, metric, entries[result.name] if entries else None, slack=slack)
         for result in results
         for metric in result.metrics
     ]
+
+
+def require_all(result: SuiteResult, entry: Entry) -> None:
+    """Raises Bad for a metric of the baseline that isn't measured any more: nothing would be compared with it."""
+    for metric in METRICS:
+        if entry.scores(metric) and metric not in result.metrics:
+            raise Bad.at(PATH, entry.line, f"{metric} of {result.name!r} isn’t measured any more", ANEW.format(result.name))
 
 
 def outcome(result: SuiteResult, metric: str, entry: Entry | None, *, slack: float) -> Outcome:

@@ -90,10 +90,6 @@ class SuiteResult:
     def interval(self, metric: str) -> Interval:
         return intervals.of_mean([*self.scores(metric).values()], name=f"{self.name} {metric}")
 
-    def below_floor(self) -> list[str]:
-        """The metrics whose mean is below the suite's floor."""
-        return [metric for metric in self.metrics if self.interval(metric).mean < self.suite.floors.get(metric, 0)]
-
     @property
     def failed(self) -> list[TestResult]:
         return [test for test in self.tests if not test.passed]

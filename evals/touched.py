@@ -14,6 +14,7 @@ PIPELINE = (
     *("evals/*.py", "evals/baseline.json", "benchmarks/stage.py", "config/*.py", "requirements/*.txt"),
     *("apps/runs/*.py", "apps/prompts/*.py"),
 )
+SEARCHING = ("answer", "judge")  # an answer is judged in the conversation that it was given in
 SEARCH = ("apps/knowledge/*.py", "apps/chat/*.py")
 REBUILT = "Fetch the history first: git fetch --unshallow, or fetch-depth: 0 in a workflow."
 
@@ -33,8 +34,10 @@ def is_touched(suite: Suite, files: Iterable[str]) -> bool:
     else:
         folders = workspaces.folders()
         patterns += [f"{relative(folders[workspace])}/*" for workspace in {test.workspace for test in suite.tests}]
-    if suite.corpus or suite.prompt == "answer":
+    if suite.corpus or suite.prompt in SEARCHING:
         patterns += SEARCH
+    if suite.prompt == "judge":
+        patterns.append("apps/prompts/catalog/answer.md")
     return any(fnmatch(file, pattern) for file in files for pattern in patterns)
 
 

@@ -58,6 +58,8 @@ def test_a_worsened_prompt_is_refused_and_the_comment_names_it_and_what_got_wors
     prompt = (checkout / ANSWER).read_text()
     kept = [line for line in prompt.splitlines() if "in square brackets" not in line]
     (checkout / ANSWER).write_text("\n".join(kept) + "\n")
+    suite = checkout / "evals/suites/instructions.yaml"
+    suite.write_text(suite.read_text().replace("cited: 0.9", "cited: 0.1"))
     commit(checkout, "Shorter answers")
 
     report = tmp_path / "report"
@@ -70,4 +72,5 @@ def test_a_worsened_prompt_is_refused_and_the_comment_names_it_and_what_got_wors
     comment = (report / "report.md").read_text()
     assert "### ❌ Evals: answer is worse than the baseline" in comment
     assert "**instructions** (prompt `answer`): Cited fell from 100.0%" in comment
+    assert "The floor of cited of instructions goes from" in comment
     assert "answer is worse than the baseline" in (report / "report.html").read_text()

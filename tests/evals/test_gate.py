@@ -2,7 +2,7 @@
 
 import pytest
 
-from evals import baseline, gate
+from evals import baseline, floors, gate
 from evals.bad import Bad
 from evals.intervals import of_change, of_mean
 from evals.suite import read_all
@@ -74,6 +74,28 @@ def test_a_baseline_that_measured_other_tests_is_an_error() -> None:
         gate.outcomes([result([1.0] * 3)], entries(result([1.0] * 2)))
 
 
+def test_what_is_not_measured_any_more_is_an_error_and_passes_nothing() -> None:
+    with pytest.raises(Bad, match="correct of 'made' isn’t measured any more"):
+        gate.outcomes([result([1.0] * 3, metric="cited")], entries(result([1.0] * 3)))
+
+
+def test_what_a_change_takes_from_the_gate_is_named() -> None:
+    before = entries(result([1.0] * 4)) | {"other": entries(result([1.0] * 2))["made"]}
+
+    assert baseline.differences(before, entries(result([1.0, 1.0, 0.5], metric="cited"))) == [
+        "The suite other is gone, with 2 tests.",
+        "Of made, 1 of 4 tests are gone, such as 'acme: Question 3?'.",
+        "Its correct of made is gone; it was 100.0%.",
+    ]
+    now = suite(1, floors={"correct": 0.5, "refused": 0.9})
+    then = floors.floors_in("floors: {correct: 0.9, cited: 0.8, refused: 0.9}")
+    assert floors.differences(then, now) == [
+        "The floor of correct of made goes from 90% to 50%.",
+        "The floor of cited of made goes from 80% to 0%.",
+    ]
+    assert [floors.floors_in(text) for text in ("floors: [1]", "tests: []", ": [", "1")] == [{}] * 4
+
+
 def test_the_baseline_keeps_what_it_is_told_and_forgets_suites_that_are_gone(tmp_path) -> None:
     path = tmp_path / "baseline.json"
     now = result([1.0, 0.123456])
@@ -91,14 +113,15 @@ def test_the_baseline_keeps_what_it_is_told_and_forgets_suites_that_are_gone(tmp
 @pytest.mark.parametrize(
     ("file", "touches"),
     [
-        ("apps/prompts/catalog/answer.md", {"answer"}),
+        ("apps/prompts/catalog/answer.md", {"answer", "judge"}),
+        ("apps/prompts/catalog/judge.md", {"judge"}),
         ("apps/prompts/catalog/route.md", {"route"}),
-        ("apps/chat/seed/acme/people-handbook.md", {"answer", "route"}),
-        ("apps/chat/context.py", {"answer"}),
-        ("apps/knowledge/formats/pdf.py", {"answer"}),
-        ("apps/runs/gateway/client.py", {"answer", "route"}),
-        ("evals/scoring.py", {"answer", "route"}),
-        ("evals/baseline.json", {"answer", "route"}),
+        ("apps/chat/seed/acme/people-handbook.md", {"answer", "judge", "route"}),
+        ("apps/chat/context.py", {"answer", "judge"}),
+        ("apps/knowledge/formats/pdf.py", {"answer", "judge"}),
+        ("apps/runs/gateway/client.py", {"answer", "judge", "route"}),
+        ("evals/scoring.py", {"answer", "judge", "route"}),
+        ("evals/baseline.json", {"answer", "judge", "route"}),
         ("templates/base.html", set()),
         ("apps/tenants/views.py", set()),
         ("tests/evals/test_gate.py", set()),
@@ -106,7 +129,7 @@ def test_the_baseline_keeps_what_it_is_told_and_forgets_suites_that_are_gone(tmp
     ],
 )
 def test_a_change_touches_the_suites_that_it_can_make_worse(file: str, touches: set[str]) -> None:
-    suites = [suite(2, name=prompt, prompt=prompt) for prompt in ("answer", "route")]
+    suites = [suite(2, name=prompt, prompt=prompt) for prompt in ("answer", "judge", "route")]
 
     assert {each.name for each in suites if is_touched(each, [file])} == touches
 

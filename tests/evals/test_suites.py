@@ -13,6 +13,7 @@ from apps.tenants.context import tenant_context
 from apps.tenants.models import Membership
 from apps.tenants.platform import find_workspace
 from evals import corpus, suite
+from evals.gate import outcomes
 from evals.judge import judge
 from evals.results import SuiteResult
 from evals.run import NO_JUDGE, run
@@ -120,4 +121,4 @@ def test_search_is_scored_in_a_workspace_of_its_own(
 
     ranks = {"recall@5": 1, "recall@10": 1, "mrr@10": 1}
     assert scores(result) == [ranks | {"context": 1}, ranks]
-    assert result.below_floor() == []
+    assert not any(outcome.is_below_floor for outcome in outcomes([result]))

@@ -92,14 +92,20 @@ PREFIXED = (
 )
 # Long, of capitals, small letters and digits alike, or all of it hexadecimal.
 MIXED = r"(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{28,}={0,2}|[0-9a-fA-F]{32,}"
-NAMED = r"(?i:password|passphrase|passcode|secret|token|api[ _-]?key)(?:\s+is|\s*[:=])\s*[\"'“]?"
+# Base64 has signs that paths have, too: only with as many as the shortest key of that kind.
+BASE64 = r"(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])(?=[\w+/]*\d)[\w+/]{40,}={0,2}"
+NAMED = r"(?i:passwor[dt]|kennwort|passwd|pwd|passphrase|passcode|secret|token|(?:api|account|access)[ _-]?key)"
+OPENS = r"\s*[\"'“]?"
 
 RULES = (
     Rule("token", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S)),
     Rule("token", re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]*:(?P<secret>[^\s/@]+)@")),
     Rule("token", re.compile(rf"(?<![\w-])(?:{'|'.join(PREFIXED)})(?![\w-])")),
     Rule("token", re.compile(r"\bBearer\s+(?P<secret>[\w.~+/=-]{12,})")),
-    Rule("token", re.compile(NAMED + r"(?P<secret>(?=\S*\d)[^\s\"'”,;]{6,})")),
+    Rule("token", re.compile(r"\bAuthorization:\s*Basic\s+(?P<secret>\S+)", re.IGNORECASE)),
+    Rule("token", re.compile(rf"{NAMED}\s*[:=]{OPENS}(?P<secret>[^\s\"'”,;&]{{6,}})")),
+    Rule("token", re.compile(rf"{NAMED}\s+(?:is|ist){OPENS}(?P<secret>(?=\S*\d)[^\s\"'”,;]{{6,}})")),
+    Rule("token", re.compile(rf"(?<![\w+/-])(?:{BASE64})(?![\w+/-])")),
     Rule("token", re.compile(rf"(?<![\w-])(?:{MIXED})(?![\w-])")),
     Rule("e-mail", re.compile(r"(?<![\w.+%-])[\w+%][\w.+%'-]{0,80}@[\w-]+(?:\.[\w-]+)+")),
     Rule("IBAN", re.compile(r"(?<!\w)[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}(?!\w)"), iban),

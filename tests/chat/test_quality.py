@@ -99,6 +99,7 @@ def test_a_case_goes_from_a_click_to_a_suite(cast: Cast, media: Any) -> None:
     assert (case.question, case.answer) == ("Does [name] get 28 days? Ask [e-mail].", "[name] gets 28 days [1].")
     (source,) = case.sources
     assert source["file"] == "handbook.md" and "Ask [name] at [e-mail] or [phone]." in source["quote"]
+    assert "by [name]" in source["heading"]
     assert (case.contains, case.cites, case.expected) == ([], [], "")  # of a bad answer nothing is taken over
     assert 'Does <mark class="redacted">[name]</mark> get' in page and "bob@" not in page
     assert "Write at least one text" in empty.content.decode()

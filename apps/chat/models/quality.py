@@ -17,7 +17,8 @@ from .conversation import Message
 class EvalCase(TenantOwned):
     """A question with what its answer must hold. Approved, it is asked anew every night.
 
-    Question, answer and sources are copies without personal data: they stay when the conversation is deleted.
+    Question, answer and sources are copies without personal data, but for the names of files, by which a right answer
+    is known: they stay when the conversation is deleted.
     `sources` are what the answer cited: [{"number", "file", "title", "heading", "quote"}]. `contains` are texts that a
     right answer has, in any case, and `cites` names of files; or it `refuses`. `expected` is for people and for judges.
     """

@@ -55,8 +55,8 @@ def source(citation: Any, names: list[str]) -> dict[str, Any]:
     return {
         "number": citation.number,
         "file": citation.document.filename,
-        "title": citation.document.title,
-        "heading": citation.heading,
+        "title": redact(citation.document.title, names),
+        "heading": redact(citation.heading, names),
         "quote": redact(citation.quote, names),
     }
 

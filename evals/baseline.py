@@ -140,10 +140,14 @@ def moved(since: str, now: dict[str, Entry]) -> list[str]:
 
 def differences(before: dict[str, Entry], now: dict[str, Entry]) -> list[str]:
     """In sentences: what is gone, and means that moved."""
-    notes = [f"The suite {suite} is gone, with {len(before[suite].tests)} tests." for suite in before if suite not in now]
+    notes = [
+        f"The suite {suite} is gone, with {len(before[suite].tests)} tests." for suite in before if suite not in now
+    ]
     for suite in sorted(before.keys() & now.keys()):
         if gone := before[suite].tests.keys() - now[suite].tests.keys():
-            notes.append(f"Of {suite}, {len(gone)} of {len(before[suite].tests)} tests are gone, such as {min(gone)!r}.")
+            notes.append(
+                f"Of {suite}, {len(gone)} of {len(before[suite].tests)} tests are gone, such as {min(gone)!r}."
+            )
         for metric in METRICS:
             then, after = before[suite].mean(metric), now[suite].mean(metric)
             if then is not None and after is None:

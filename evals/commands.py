@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import baseline as baselines
-from . import gate as gates
 from . import floors, live, providers, report, revision, store, suite
+from . import gate as gates
 from . import touched as changes
 from . import trend as trends
 from .bad import Bad

@@ -93,7 +93,9 @@ def require_all(result: SuiteResult, entry: Entry) -> None:
     """Raises Bad for a metric of the baseline that isn't measured any more: nothing would be compared with it."""
     for metric in METRICS:
         if entry.scores(metric) and metric not in result.metrics:
-            raise Bad.at(PATH, entry.line, f"{metric} of {result.name!r} isn’t measured any more", ANEW.format(result.name))
+            raise Bad.at(
+                PATH, entry.line, f"{metric} of {result.name!r} isn’t measured any more", ANEW.format(result.name)
+            )
 
 
 def outcome(result: SuiteResult, metric: str, entry: Entry | None, *, slack: float) -> Outcome:

@@ -30,7 +30,7 @@ class TryForm(forms.Form):
     def __init__(self, data: QueryDict | None, *, prompt: Prompt, chosen: dict[str, Any]) -> None:
         super().__init__(data, initial=chosen)
         live = PromptVersion.objects.live(prompt.name)
-        versions = visible_versions(prompt.name).order_by("-created_at")
+        versions = visible_versions(prompt).order_by("-created_at")
         for name in ("a", "b"):
             field: Any = self.fields[name]
             field.queryset = versions

@@ -41,7 +41,7 @@ def roll_back(name: str, *, to: int | None = None) -> PromptVersion:
         current = defaults.get(is_live=True)
         # What was in force before publications were noted has none.
         unnoted = defaults.filter(number__lt=current.number, publications=None).order_by("-number")
-        before = defaults.filter(pk=one_before(current)).first() or unnoted.first()
+        before = one_before(current, among=defaults) or unnoted.first()
         if before is None:
             raise Refused(f"{current} is the first version there is.")
         return publish(before, goes_back=True)

@@ -59,9 +59,7 @@ def stop(experiment: Experiment, *, winner: ExperimentArm | None = None) -> Expe
             if winner.version.tenant_id is not None:
                 publish(winner.version)
             elif not PromptVersion.objects.filter(pk=winner.version_id, is_live=True).exists():  # type: ignore[attr-defined]
-                raise Refused(
-                    "Only the service can put an older default in force. Make it a version of your own, and publish that."
-                )
+                raise Refused("Only the service can put an older default in force. Make it a version of your own.")
             elif PromptVersion.objects.live(experiment.prompt.name).tenant_id is not None:
                 back_to_default(experiment.prompt.name)
     experiment.refresh_from_db()

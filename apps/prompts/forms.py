@@ -112,6 +112,12 @@ class MakeForm(VersionForm):
     description = forms.CharField(label="What it is for", max_length=200, required=False)
     field_order = ("name", "description", "body", "variables", "answer", "message", "tier", "max_output_tokens")
 
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name == "new":
+            raise forms.ValidationError("This page has that address. Choose another name.")
+        return name
+
     def make(self) -> PromptVersion | None:
         """The first version, which is in force; None, with an error on the form, if it can't be."""
         if (written := self.written()) is None:

@@ -2,10 +2,12 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from .models import PromptVersion, Publication
 
 
-def one_before(current: PromptVersion) -> UUID | None:
+def one_before(current: PromptVersion, *, among: QuerySet[PromptVersion]) -> PromptVersion | None:
     """The version that `current`, which is in force, took the place of. None for the default, or where nothing was.
 
     What was rolled back doesn't count: after 1, 2, back to 1, and 3, it is 1.
@@ -23,4 +25,4 @@ def one_before(current: PromptVersion) -> UUID | None:
             steps.append(version)
     if steps[-1] == current.pk:
         steps.pop()
-    return steps[-1] if steps else None
+    return among.filter(pk=steps[-1]).first() if steps and steps[-1] else None

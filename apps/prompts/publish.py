@@ -130,7 +130,7 @@ def roll_back(name: str, *, to: int | None = None) -> PromptVersion | None:
         if to is not None:
             return publish(numbered(own, to))
         current = in_force(own, name)
-        before = own.filter(pk=one_before(current)).first()
+        before = one_before(current, among=own)
         if before is None and current.prompt.tenant_id is not None:
             raise Refused(f"{current} is the first version that was in force.")
         if before is None:
@@ -198,9 +198,9 @@ def own_versions(prompt: Prompt) -> QuerySet[PromptVersion]:
     return own.select_related("prompt")
 
 
-def visible_versions(name: str) -> QuerySet[PromptVersion]:
+def visible_versions(prompt: Prompt) -> QuerySet[PromptVersion]:
     """The active workspace's own and the defaults."""
-    found: QuerySet[PromptVersion] = PromptVersion.objects.visible().filter(prompt__name=name)
+    found: QuerySet[PromptVersion] = PromptVersion.objects.visible().filter(prompt=prompt)
     return found.select_related("prompt", "author")
 
 

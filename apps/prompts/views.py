@@ -48,9 +48,7 @@ def in_force(live: list[PromptVersion]) -> PromptVersion | None:
 def prompt(request: WorkspaceRequest, prompt: str) -> HttpResponse:
     """What is in force, and every version there is."""
     found = prompt_or_404(prompt)
-    versions = (
-        visible_versions(prompt).order_by("-created_at", "-number").annotate(published_at=Max("publications__at"))
-    )
+    versions = visible_versions(found).order_by("-created_at", "-number").annotate(published_at=Max("publications__at"))
     listed = list(versions[:LISTED])
     live = PromptVersion.objects.live(prompt)
     current = Publication.objects.filter(prompt=found, version=live).select_related("by").order_by("-at").first()
@@ -69,8 +67,8 @@ def prompt(request: WorkspaceRequest, prompt: str) -> HttpResponse:
 @needs(Permission.MANAGE_PROMPTS)
 def edit(request: WorkspaceRequest, prompt: str) -> HttpResponse:
     """Another version, begun from the one in force or from `?from=`; saved as a draft, or put in force at once."""
-    prompt_or_404(prompt)
-    begun_from = version_of(prompt, request.GET.get("from")) or PromptVersion.objects.live(prompt)
+    found = prompt_or_404(prompt)
+    begun_from = version_of(found, request.GET.get("from")) or PromptVersion.objects.live(prompt)
     form = VersionForm(request.POST if request.method == "POST" else None, of=begun_from)
     if request.method == "POST" and form.is_valid() and (version := form.save(prompt)):
         if "publish" in request.POST:
@@ -100,14 +98,14 @@ def version(request: WorkspaceRequest, id: UUID) -> HttpResponse:
     found = get_object_or_404(PromptVersion.objects.visible().select_related("prompt", "author"), pk=id)
     name = found.prompt.name
     live = PromptVersion.objects.live(name)
-    other = version_of(name, request.GET.get("with")) or (live if live != found else before(found))
+    other = version_of(found.prompt, request.GET.get("with")) or (live if live != found else before(found))
     old, new = (other, found) if other is None or other.created_at <= found.created_at else (found, other)
     context = {
         "version": found,
         "prompt": found.prompt,
         "live": live,
         "other": other,
-        "others": visible_versions(name).exclude(pk=found.pk).order_by("-created_at")[:LISTED],
+        "others": visible_versions(found.prompt).exclude(pk=found.pk).order_by("-created_at")[:LISTED],
         "old": old,
         "new": new,
         "lines": diff(old.body, new.body) if old else [],
@@ -183,19 +181,19 @@ def prompt_or_404(name: str) -> Prompt:
         raise Http404 from None
 
 
-def version_of(name: str, id: str | None) -> PromptVersion | None:
+def version_of(prompt: Prompt, id: str | None) -> PromptVersion | None:
     """The version that a page's address names; None if it names none. Raises Http404 for one that isn't there."""
     if not id:
         return None
     try:
-        return get_object_or_404(visible_versions(name), pk=UUID(id))
+        return get_object_or_404(visible_versions(prompt), pk=UUID(id))
     except ValueError:
         raise Http404 from None
 
 
 def before(version: PromptVersion) -> PromptVersion | None:
     found: PromptVersion | None = (
-        visible_versions(version.prompt.name).filter(created_at__lt=version.created_at).order_by("-created_at").first()
+        visible_versions(version.prompt).filter(created_at__lt=version.created_at).order_by("-created_at").first()
     )
     return found
 

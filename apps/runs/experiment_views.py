@@ -59,10 +59,12 @@ class ExperimentForm(forms.Form):
         super().__init__(data)
         self.prompt = prompt
         live = PromptVersion.objects.live(prompt.name)
-        versions = visible_versions(prompt.name).order_by("-created_at")
+        versions = visible_versions(prompt).order_by("-created_at")
         newest = versions.exclude(pk=live.pk).first()
         initial = [{"version": each} for each in (live, newest) if each]
-        formset = forms.formset_factory(ArmForm, extra=MOST_ARMS - len(initial), max_num=MOST_ARMS)
+        formset = forms.formset_factory(
+            ArmForm, extra=MOST_ARMS - len(initial), max_num=MOST_ARMS, absolute_max=MOST_ARMS
+        )
         self.arms: Any = formset(data, initial=initial, prefix="arm", form_kwargs={"versions": versions, "live": live})
 
     def is_valid(self) -> bool:

@@ -16,8 +16,8 @@ from apps.tenants.context import tenant_context
 from apps.tenants.models import Tenant, User
 
 HANDBOOK = (
-    "# Handbook\n\n## Leave, by Alice\n\nEverybody at Acme gets 28 days of paid leave a year, on top of public holidays. Ask Bob "
-    "at hr@acme.example or 0800 123 4567.\n"
+    "# Handbook\n\n## Leave, by Alice\n\nEverybody at Acme gets 28 days of paid leave a year, on top of public "
+    "holidays. Ask Bob at hr@acme.example or 0800 123 4567.\n"
 )
 
 

@@ -65,5 +65,20 @@ def test_what_was_redacted_stays_as_it_is(text: str) -> None:
 
 
 def test_it_is_quick_with_what_was_written_to_make_it_slow() -> None:
-    for part in ("0 ", "00", "a.", "a@", "1:", "A1", "aA1-", "aA1/", "aA1/=", "pwd ", "+1 (", "Bearer ", "://a:", "-----BEGIN PRIVATE KEY-----"):
+    for part in (
+        "0 ",
+        "00",
+        "a.",
+        "a@",
+        "1:",
+        "A1",
+        "aA1-",
+        "aA1/",
+        "aA1/=",
+        "pwd ",
+        "+1 (",
+        "Bearer ",
+        "://a:",
+        "-----BEGIN PRIVATE KEY-----",
+    ):
         redact(part * 10_000, NAMES)  # seconds, if it went back over all of it again and again

@@ -53,6 +53,7 @@ def test_a_prompt_is_made_in_the_page_and_changed_like_any_other(cast: Cast) -> 
         ({}, "There is a prompt named sort-tickets already"),
         ({"name": "answer"}, "There is a prompt named answer already"),
         ({"name": "a b"}, "Use letters, digits and hyphens"),
+        ({"name": "new"}, "This page has that address"),
         ({"name": "x", "variables": "email: date"}, "Line 1: email is of the type 'date'"),
         ({"name": "x", "variables": "other: text"}, "doesn’t use {other}"),
         ({"name": "x", "answer": "a: text\nb: one of c"}, "Line 2: b chooses among 'c'"),
@@ -121,5 +122,8 @@ async def test_an_answer_becomes_an_object_and_a_bad_value_is_refused_before_any
             run = await ask(version, {"thing": "it"}, feature="batch", user=committed_cast.alice)
             with pytest.raises(BadPrompt, match="thing has no value"):
                 request_of(version, {})
+            version.output_schema = {"type": "object", "properties": {"size": {"type": "length"}}}
+            with pytest.raises(BadPrompt, match=r"measure v1 asks for answers of a form .* 'length'"):
+                request_of(version, {"thing": "it"})
 
     assert (run.value, run.prompt_version_id, run.feature) == ({"size": 3}, version.id, "batch")

@@ -151,6 +151,8 @@ def test_an_experiment_of_one_version_is_refused(cast: Cast, alice: Client) -> N
     arms = {"arm-TOTAL_FORMS": 4, "arm-INITIAL_FORMS": 1, "arm-0-version": live(cast).id, "arm-0-weight": 1}
 
     assert "two to 4 different versions" in page_of(alice, f"{PROMPTS}answer/experiment/", question="", **arms)
+    many = page_of(alice, f"{PROMPTS}answer/experiment/", question="", **arms | {"arm-TOTAL_FORMS": 10_000})
+    assert many.count('name="arm-') < 20
     assert "no integer" not in page_of(
         alice, f"{PROMPTS}answer/experiment/", question="", **{**arms, "arm-0-weight": "x"}
     )

@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.prompts.models import Prompt, PromptVersion, Publication
-from apps.prompts.publish import Refused, back_to_default, discard, publish, roll_back, visible_versions, write
+from apps.prompts.publish import Refused, back_to_default, discard, find, publish, roll_back, visible_versions, write
 from apps.prompts.spec import BadPrompt
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context, user_context
@@ -37,7 +37,7 @@ def test_what_is_written_is_not_in_force_until_it_is_published(cast: Cast) -> No
         ]
     with tenant_context(cast.globex):
         assert live()[1] is False
-        assert not visible_versions("answer").filter(tenant__isnull=False).exists()
+        assert not visible_versions(find("answer")).filter(tenant__isnull=False).exists()
 
 
 def test_rolling_back_goes_further_back_each_time_and_ends_at_the_default(cast: Cast) -> None:

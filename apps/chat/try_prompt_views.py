@@ -9,6 +9,7 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from apps.prompts.forms import sentence
 from apps.prompts.models import Prompt, PromptVersion
 from apps.prompts.publish import visible_versions
 from apps.prompts.spec import BadPrompt
@@ -58,7 +59,7 @@ class TryForm(forms.Form):
         try:
             return async_to_sync(try_versions)(versions, values, user=request.user, workspace=request.workspace)
         except BadPrompt as bad:
-            self.add_error(None, f"{bad.fault}. {bad.mend}".capitalize())
+            self.add_error(None, sentence(bad))
             return None
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pydantic_core import from_json
+
 from apps.tenants.models import Tier
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -59,9 +61,9 @@ class Variable:
         match self.kind:
             case Kind.LINE if "\n" in value or "\r" in value:
                 raise self.bad("has a line break", "Write it on one line")
-            case Kind.INTEGER if not re.fullmatch(r"[+-]?\d{1,18}", value):
+            case Kind.INTEGER if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
                 raise self.bad("is no whole number", "Write one such as 3")
-            case Kind.NUMBER if not re.fullmatch(r"[+-]?\d{1,18}(\.\d{1,18})?", value):
+            case Kind.NUMBER if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", value):
                 raise self.bad("is no number", "Write one such as 3 or 2.5")
             case Kind.BOOLEAN:
                 if value.lower() not in TRUE | FALSE:
@@ -69,7 +71,8 @@ class Variable:
                 return "true" if value.lower() in TRUE else "false"
             case Kind.JSON:
                 try:
-                    return json.dumps(json.loads(value), ensure_ascii=False)
+                    # It minds depth, and halves of surrogate pairs.
+                    return json.dumps(from_json(value, allow_inf_nan=False), ensure_ascii=False)
                 except ValueError:
                     raise self.bad("is no JSON", 'Write some such as {"size": 3}') from None
         return value

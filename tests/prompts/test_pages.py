@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.prompts.lines import read_variables
 from apps.prompts.models import Experiment, PromptVersion
-from apps.prompts.publish import publish, write
+from apps.prompts.publish import make, publish, write
 from apps.runs.models import Run
 from apps.tenants.context import tenant_context
 from apps.tenants.models import AuditEvent
@@ -185,6 +186,10 @@ def test_two_versions_are_tried_on_the_same_question(committed_cast: Cast) -> No
         page = page_of(client, f"{PROMPTS}{prompt}/try/", a=str(version.id), b="", **typed)
         assert page.count('class="slab trial"') == 1
     assert "This field is required" in page_of(client, f"{PROMPTS}answer/try/", a=str(standard.id), in_question="")
+    with tenant_context(committed_cast.acme):
+        sized = make("sized", "{size}", variables=read_variables("size: json", "{size}"))
+    page = page_of(client, f"{PROMPTS}sized/try/", a=str(sized.id), b="", in_size="[" * 5_000)
+    assert 'Size is no JSON. Write some such as {"size": 3}.' in page
 
 
 def test_who_may_not_gets_nothing(cast: Cast) -> None:

@@ -129,6 +129,11 @@ def test_rendering_refuses_unknown_names_and_runs_nothing() -> None:
         ("boolean", "maybe", None),
         ("json", '{"a": [1]}', '{"a": [1]}'),
         ("json", "{a: 1}", None),
+        ("json", "[" * 5_000, None),
+        ("json", '"\\ud800"', None),
+        ("json", "NaN", None),
+        ("integer", "٣", None),
+        ("number", "٣", None),
     ],
 )
 def test_values_are_of_their_variables_type(kind: str, text: str, read_as: str | None) -> None:

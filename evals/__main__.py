@@ -12,6 +12,7 @@ A suite is a name in evals/suites, or a file; without one it is all of them. 2 i
 
 import argparse
 import sys
+import traceback
 from pathlib import Path
 
 from config.bootstrap import Trouble
@@ -80,7 +81,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped. Nothing was kept.", file=sys.stderr)
         return 130
-    except (Bad, Trouble) as error:
+    except Exception as error:
+        if not isinstance(error, Bad | Trouble):
+            traceback.print_exc()  # of ours: what was measured may be fine, and nobody knows
         print(error, file=sys.stderr)
         if report := getattr(options, "report", None):
             report.mkdir(parents=True, exist_ok=True)

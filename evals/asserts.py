@@ -200,7 +200,7 @@ def not_cites(check: Check, produced: Produced, test: "Test") -> float:
 def refuses(check: Check, produced: Produced, test: "Test") -> float:
     from .scoring import is_refusal
 
-    return is_refusal(produced.output, produced.cited)
+    return is_refusal(produced.output, produced.cited, str(test.vars.get("question", "")), produced.passages)
 
 
 @kind("not-refuses", metric="refused")

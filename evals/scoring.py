@@ -63,7 +63,8 @@ def score_answer(question: str, text: str, passages: Sequence[Hit], cited: Mappi
     refused: 1 if it says that the documents hold no answer. cited: 1 if it cites anything.
     An answer without statements, such as a refusal, has none that lacks support: 1 for both of the first.
     """
-    said = [] if is_refusal(text, cited) else statements(text)
+    refuses = is_refusal(text, cited, question, passages)
+    said = [] if refuses else statements(text)
     sources = {place: words_of_hit(hit) for place, hit in enumerate(passages, start=1)}
     asked = words(question)
     supported = [is_supported(statement, sources, cited, asked) for statement in said]
@@ -71,7 +72,7 @@ def score_answer(question: str, text: str, passages: Sequence[Hit], cited: Mappi
     return {
         "grounded": share(supported) if said else 1.0,
         "citation_precision": share(marks) if said else 1.0,
-        "refused": float(is_refusal(text, cited)),
+        "refused": float(refuses),
         "cited": float(bool(cited)),
     }
 
@@ -80,11 +81,18 @@ def share(verdicts: Sequence[bool]) -> float:
     return sum(verdicts) / len(verdicts) if verdicts else 0.0
 
 
-def is_refusal(text: str, cited: Mapping[int, Hit]) -> bool:
-    """Whether it says that the documents don't hold the answer, and cites nothing."""
+def is_refusal(text: str, cited: Mapping[int, Hit], question: str = "", passages: Sequence[Hit] = ()) -> bool:
+    """Whether it says that the documents don't hold the answer, cites nothing, and gives none all the same.
+
+    A number that neither the question nor a passage has is one: "They don't say how tall it is. It is 5,895 m tall."
+    """
     if cited or not text.strip():
         return False
-    return text.strip() in (NO_ANSWER, NO_PASSAGES) or denies(text.replace("’", "'").strip()[:OPENING_CHARS])
+    if text.strip() in (NO_ANSWER, NO_PASSAGES):
+        return True
+    known = words(question).numbers.union(*(words_of_hit(hit).numbers for hit in passages))
+    invents = any(words(statement.text).numbers - known for statement in statements(text))
+    return denies(text.replace("’", "'").strip()[:OPENING_CHARS]) and not invents
 
 
 def denies(text: str) -> bool:
@@ -189,7 +197,7 @@ def content(word: str) -> str | None:
 
 def unsupported(question: str, text: str, passages: Sequence[Hit], cited: Mapping[int, Hit]) -> Iterator[str]:
     """The statements that nothing cited supports, for a report."""
-    if is_refusal(text, cited):
+    if is_refusal(text, cited, question, passages):
         return
     sources = {place: words_of_hit(hit) for place, hit in enumerate(passages, start=1)}
     for statement in statements(text):

@@ -9,17 +9,20 @@ from apps.tenants.platform import PLATFORM
 from .catalog_files import CatalogPrompt, read_all
 from .defaults import publish
 from .models import Experiment, Prompt, PromptVersion
+from .render import variables
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a sync did. `published`: new versions, in force now. `without_file`: prompts that the catalog no longer has,
-    which stay as they are. `on_trial`: those of the published whose prompt an experiment is running on."""
+    which stay as they are. `on_trial`: those of the published whose prompt an experiment is running on. `misfits`:
+    workspaces' own versions in force that name a variable which the published default has no more."""
 
     published: list[PromptVersion] = field(default_factory=list)
     unchanged: int = 0
     without_file: list[str] = field(default_factory=list)
     on_trial: list[PromptVersion] = field(default_factory=list)
+    misfits: list[PromptVersion] = field(default_factory=list)
 
 
 def sync() -> Report:
@@ -39,7 +42,14 @@ def sync() -> Report:
             unchanged=len(files) - len(published),
             without_file=sorted(prompts.values_list("name", flat=True)),
             on_trial=[version for version in published if version.prompt_id in on_trial],
+            misfits=[own for version in published for own in misfits(version)],
         )
+
+
+def misfits(default: PromptVersion) -> list[PromptVersion]:
+    live = PromptVersion.objects.using(PLATFORM).filter(prompt_id=default.prompt_id, is_live=True, tenant__isnull=False)
+    known = {variable.name for variable in default.declared}
+    return [own for own in live.select_related("prompt", "tenant") if not variables(own.body) <= known]
 
 
 def sync_one(file: CatalogPrompt) -> PromptVersion | None:

@@ -104,6 +104,7 @@ def test_an_answer_that_says_the_documents_hold_none_is_a_refusal(text: str) -> 
         "",
         "Acme pays $300 once, and nothing towards electricity.",
         "The passages don't mention it, but leave is 28 days [1].",
+        "The documents don't say how tall it is. It is 5,895 m tall.",
     ],
 )
 def test_silence_a_plain_nothing_and_an_answer_with_a_source_are_none(text: str) -> None:

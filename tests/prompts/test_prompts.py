@@ -9,10 +9,10 @@ from django.db import IntegrityError, transaction
 from apps.prompts.catalog_files import BadCatalogFile, CatalogPrompt, read, read_all
 from apps.prompts.defaults import roll_back
 from apps.prompts.models import PromptVersion, Publication
-from apps.prompts.publish import Refused
+from apps.prompts.publish import Refused, publish, write
 from apps.prompts.render import UnknownVariable, render
 from apps.prompts.spec import BadPrompt, Kind, Spec, Variable
-from apps.prompts.sync import sync, sync_one
+from apps.prompts.sync import misfits, sync, sync_one
 from apps.runs.cascade import Judgement
 from apps.runs.route import Hardness
 from apps.runs.structured import strict
@@ -58,6 +58,16 @@ def test_a_changed_file_becomes_a_new_live_version_and_the_old_one_stays(committ
     notes.delete()
     kept.delete()
     first.prompt.delete()
+
+
+@PLATFORM
+def test_own_versions_that_name_what_the_default_has_no_more_are_told(committed_cast: Cast) -> None:
+    default = PromptVersion.objects.using("platform").get(prompt__name="answer", tenant=None, is_live=True)
+    with tenant_context(committed_cast.acme):
+        own = publish(write("answer", "For {workspace}."))
+    without = PromptVersion(prompt=default.prompt, variables=[])
+
+    assert (misfits(default), misfits(without)) == ([], [own])
 
 
 @PLATFORM

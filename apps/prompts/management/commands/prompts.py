@@ -37,6 +37,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{version} is live")
         for version in report.on_trial:
             self.stdout.write(f"{version.prompt.name}: an experiment goes on with the versions it began with")
+        for version in report.misfits:
+            slug = version.tenant.slug if version.tenant else ""
+            self.stderr.write(
+                f"{slug}: its own {version} names a variable that the default has no more. Tell its owners, or roll "
+                f"it back: prompts rollback {version.prompt.name} --workspace {slug}"
+            )
         for name in report.without_file:
             self.stdout.write(f"{name} has no file in the catalog any more; its versions stay")
         self.stdout.write(f"{len(report.published)} new, {report.unchanged} unchanged.")

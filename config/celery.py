@@ -15,6 +15,7 @@ from celery.signals import before_task_publish, celeryd_init, task_postrun, task
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 HEADER = "tenant_id"
+COST_HEADER = "cost_s"
 RETRY_S, MAX_RETRIES = 5, 60  # while the database is away
 
 
@@ -30,6 +31,7 @@ class TenantTask(Task):
     abstract = True
     platform_wide = False
     serves = ("active",)  # statuses of a tenant; a suspended one's tasks are refused
+    cost_s: float | None = None  # what it takes of a worker, where that is known; else it is measured
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if error := getattr(self.request, "tenancy_error", None):
@@ -39,6 +41,12 @@ class TenantTask(Task):
         if not self.platform_wide and not getattr(self.request, "tenancy", None):
             raise NoTenantHeader(f"{self.name}: publish it inside tenant_context(), or declare it platform_wide.")
         return super().__call__(*args, **kwargs)
+
+    def apply_async(self, *args: Any, cost_s: float | None = None, **options: Any) -> Any:
+        """As Celery's. cost_s: the seconds that this one will take, where that is known better than for the task."""
+        if cost_s is not None:
+            options["headers"] = {**(options.get("headers") or {}), COST_HEADER: cost_s}
+        return super().apply_async(*args, **options)
 
 
 app = Celery("corbel", task_cls=TenantTask)
@@ -50,8 +58,13 @@ app.autodiscover_tasks()
 def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
     from apps.tenants.context import current_tenant_id
 
-    if headers is not None and (tenant_id := current_tenant_id()):
+    if headers is None:
+        return
+    if tenant_id := current_tenant_id():
         headers.setdefault(HEADER, str(tenant_id))
+    task = app.tasks.get(headers["task"])
+    if task is not None and (cost_s := getattr(task, "cost_s", None)) is not None:
+        headers.setdefault(COST_HEADER, cost_s)
 
 
 @task_prerun.connect

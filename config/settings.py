@@ -5,8 +5,9 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
+from kombu import Exchange, Queue
 
-from config import env
+from config import env, queues
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE_DIR = env.path("STATE_DIR", ROOT / ".corbel")
@@ -151,6 +152,10 @@ GET_EXECUTOR_FUNCTION = "apps.tenants.migrate.silos_only"
 REDIS_URL = env.redis("REDIS_URL")
 CACHES = {"default": {"BACKEND": "config.cache.SharedCache", "LOCATION": [REDIS_URL], "KEY_PREFIX": "cache"}}
 CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in queues.ALL]
+CELERY_TASK_DEFAULT_QUEUE = queues.INTERACTIVE
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_ROUTES = {task: {"queue": queue} for queue, tasks in queues.TASKS.items() for task in tasks}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -13,7 +13,13 @@ LIMITS = {"soft_time_limit": 800, "time_limit": 850}  # below the queue's visibi
 AGAIN = {"retry_backoff": True, "retry_backoff_max": 60}
 
 
-@shared_task(acks_late=True, autoretry_for=(OperationalError, InterfaceError), max_retries=20, **LIMITS, **AGAIN)
+@shared_task(
+    acks_late=True,
+    autoretry_for=(OperationalError, InterfaceError),
+    max_retries=20,
+    **LIMITS,
+    **AGAIN,
+)
 def make_export(export_id: str) -> None:
     make(UUID(export_id))
 

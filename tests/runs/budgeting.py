@@ -1,6 +1,5 @@
 """Runs that are begun and closed in the ledger itself, without a provider."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,8 @@ from apps.runs import configuration, ledger
 from apps.runs.models import Budget, Run, Spend
 from apps.runs.models.budget import Scope
 from config.celery import HEADER
-from config.celery import app as celery
 from tests.conftest import admin
+from tests.waiting import waiting
 
 FAR = datetime(2040, 1, 30, 22, tzinfo=UTC)  # later than any counter that the real clock has begun
 OPEN = {"provider": "stub", "model": "m", "tier": "standard", "feature": "chat"}
@@ -91,6 +90,5 @@ def stopped_clock(now: datetime = FAR) -> Iterator[Clock]:
 
 def queued() -> list[tuple[str, str]]:
     """The tasks that wait in the queue, each with its tenant's id."""
-    with celery.connection_for_read() as broker, broker.default_channel.conn_or_acquire() as server:
-        headers = [json.loads(raw)["headers"] for raw in server.lrange("celery", 0, -1)]
+    headers = [message["headers"] for message in waiting()]
     return [(header["task"].rpartition(".")[2], header[HEADER]) for header in headers]

@@ -22,7 +22,7 @@ from .world import Side, World
 
 # Keys that name no tenant, and why that is right. None may hold a tenant's text.
 KEYS = {
-    r"celery": "the queue: a message holds its tenant's id and the ids of objects",
+    r"interactive|system|ingest|batch": "the queue: a message holds its tenant's id and the ids of objects",
     r"_kombu\.binding.+": "the names of the queues",
     r"unacked.*": "messages that a worker holds",
     r"circuit:[^:]+:.+": "whether the platform's own account with a provider answers: counts and times",

@@ -34,6 +34,7 @@ from apps.tenants.audit import record
 from apps.tenants.context import tenant_context, user_context
 from apps.tenants.models import ApiKey, DataKey, Domain, Export, Flag, Invitation, ProviderKey, Tenant, User
 from tests.conftest import admin, signed_in
+from tests.waiting import waiting
 
 SECRET = "nobody may read this"
 
@@ -259,9 +260,7 @@ def status(tenant: Tenant) -> str | None:
 
 def queued() -> dict[str, list[str]]:
     """The tasks that wait, with their arguments."""
-    with redis.Redis.from_url(settings.REDIS_URL) as server:
-        messages = [json.loads(raw) for raw in server.lrange("celery", 0, -1)]
-    return {each["headers"]["task"]: json.loads(base64.b64decode(each["body"]))[0] for each in messages}
+    return {each["headers"]["task"]: json.loads(base64.b64decode(each["body"]))[0] for each in waiting()}
 
 
 def forget_all() -> None:

@@ -49,7 +49,7 @@ EVERYWHERE = {
     *(f"public.runs_{table}" for table in ("alert", "budget", "cachedanswer", "modelroute", "spend")),
     *(f"public.tenants_{table}" for table in ("auditevent", "domain", "invitation", "tenant")),
     *(f"public.tenants_{table}" for table in ("apikey", "flag", "providerkey")),
-    *("redis celery", "file .md", "file .zip"),
+    *("redis ingest", "file .md", "file .zip"),
 }
 
 
@@ -129,7 +129,7 @@ def test_killed_in_the_middle_it_is_finished_later(planted: Cast, media: Path, m
 
     celery.control.purge()
     assert places(MINE) == places(str(planted.acme.id)) == set()
-    assert places(THEIRS) == theirs - {"redis celery"}
+    assert places(THEIRS) == theirs - {"redis ingest"}
 
 
 def test_what_was_left_behind_by_one_that_is_gone_is_removed(planted: Cast, media: Path) -> None:
@@ -185,7 +185,7 @@ async def test_replies_stop_and_sockets_close_and_the_others_go_on(
     while (event := await alice.receive_output(timeout=10))["type"] != "websocket.close":
         pass
     assert event["code"] == 4403
-    assert await asyncio.to_thread(places, str(handbooks.acme.id)) <= {"redis celery"}  # the removal's own message
+    assert await asyncio.to_thread(places, str(handbooks.acme.id)) <= {"redis ingest"}  # the removal's own message
     with tenant_context(handbooks.globex):
         assert (await in_thread(Run.objects.get, kind="completion")).status == "running"
 
@@ -215,7 +215,7 @@ def test_tasks_that_wait_are_forgotten_and_the_others_stay(committed_cast: Cast)
     traces.unqueue(committed_cast.acme.id)
 
     with redis.Redis.from_url(settings.REDIS_URL) as server:
-        left = [*server.lrange("celery", 0, -1), *server.hvals("unacked")]
+        left = [*server.lrange("ingest", 0, -1), *server.hvals("unacked")]
         assert server.zcard("unacked_index") == server.hlen("unacked")
     assert str(committed_cast.acme.id) not in str(left)
     assert len(left) == 1_100
@@ -225,7 +225,7 @@ def test_tasks_that_wait_are_forgotten_and_the_others_stay(committed_cast: Cast)
 def hold_one() -> Any:
     """A worker's connection that has taken the first task, and doesn't say that it is done."""
     connection = celery.connection_for_read()
-    connection.SimpleQueue("celery").get(block=False)
+    connection.SimpleQueue("ingest").get(block=False)
     return connection
 
 

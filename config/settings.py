@@ -152,6 +152,7 @@ GET_EXECUTOR_FUNCTION = "apps.tenants.migrate.silos_only"
 REDIS_URL = env.redis("REDIS_URL")
 CACHES = {"default": {"BACKEND": "config.cache.SharedCache", "LOCATION": [REDIS_URL], "KEY_PREFIX": "cache"}}
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT = "config.fair.transport:Transport"
 CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in queues.ALL]
 CELERY_TASK_DEFAULT_QUEUE = queues.INTERACTIVE
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -162,7 +163,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 900}
+CELERY_RESULT_BACKEND = REDIS_URL  # of the tasks alone that ask for it, as a chord does
+CELERY_RESULT_EXPIRES = 3600
 
 # --- Accounts
 

@@ -1,4 +1,4 @@
-"""What waits in the queues."""
+"""What is in the queues."""
 
 import json
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 import redis
 from django.conf import settings
 
-from config import queues
 
-
-def waiting() -> list[dict[str, Any]]:
-    """The messages, as Celery wrote them."""
+def messages() -> list[dict[str, Any]]:
+    """As Celery wrote them: what waits, what is to wait first, and what a worker has."""
     with redis.Redis.from_url(settings.REDIS_URL) as server:
-        return [json.loads(raw) for queue in queues.ALL for raw in server.lrange(queue, 0, -1)]
+        bodies = [server.hget(name, "body") for name in server.scan_iter("queue:message:*", count=1_000)]
+    return [json.loads(body) for body in bodies if body]

@@ -3,18 +3,15 @@
 Every key that is kept for a tenant has its id in its name: `key("reply", ...)` makes one. So one scan finds them all.
 """
 
-import json
 import time
-from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
 import redis
 from django.conf import settings
 from django.core.files.storage import Storage, default_storage
 
-from config.celery import HEADER
-from config.celery import app as celery
+from config import queues
+from config.fair.line import Line
 
 from .context import require_tenant_id
 
@@ -60,27 +57,10 @@ def unqueue(tenant_id: UUID) -> None:
 
     A worker that holds one finishes it, finds its tenant gone and is not asked again.
     """
-    with celery.connection_for_write() as connection:
-        channel: Any = connection.default_channel
-        queues = [channel._q_for_pri(queue, step) for queue in celery.amqp.queues for step in channel.priority_steps]
-        with channel.conn_or_acquire() as server:
-            for queue in queues:
-                for raw in [raw for raw in pages(server, queue) if belongs_to(json.loads(raw), tenant_id)]:
-                    server.lrem(queue, 0, raw)
-            for tag, raw in server.hscan_iter(channel.unacked_key, count=AT_ONCE):
-                if belongs_to(json.loads(raw)[0], tenant_id):
-                    server.pipeline().hdel(channel.unacked_key, tag).zrem(channel.unacked_index_key, tag).execute()
-
-
-def pages(server: Any, queue: str) -> Iterator[bytes]:
-    start = 0
-    while found := server.lrange(queue, start, start + AT_ONCE - 1):
-        yield from found
-        start += AT_ONCE
-
-
-def belongs_to(message: dict[str, Any], tenant_id: UUID) -> bool:
-    return message.get("headers", {}).get(HEADER) == str(tenant_id)
+    with client() as connection:
+        line = Line(connection)
+        for queue in queues.ALL:
+            line.forget(queue, str(tenant_id))
 
 
 def delete_files(tenant_id: UUID, storage: Storage = default_storage) -> None:

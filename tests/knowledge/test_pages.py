@@ -272,7 +272,7 @@ def test_an_upload_while_the_queue_is_away_is_kept_and_can_be_tried_again(
         page = upload(signed_in(cast.alice), SimpleUploadedFile("leave.md", TEXT))
     finally:
         celery_app.conf.broker_url, celery_app.conf.task_publish_retry = transport, True
-        celery_app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+        celery_app.conf.broker_transport_options = {}
         celery_app.amqp._producer_pool, celery_app._pool = publisher, None
     assert "can&#x27;t be read right now" in page
 

@@ -13,7 +13,7 @@ from apps.runs.models import Budget, Run, Spend
 from apps.runs.models.budget import Scope
 from config.celery import HEADER
 from tests.conftest import admin
-from tests.waiting import waiting
+from tests.waiting import messages
 
 FAR = datetime(2040, 1, 30, 22, tzinfo=UTC)  # later than any counter that the real clock has begun
 OPEN = {"provider": "stub", "model": "m", "tier": "standard", "feature": "chat"}
@@ -90,5 +90,5 @@ def stopped_clock(now: datetime = FAR) -> Iterator[Clock]:
 
 def queued() -> list[tuple[str, str]]:
     """The tasks that wait in the queue, each with its tenant's id."""
-    headers = [message["headers"] for message in waiting()]
+    headers = [each["headers"] for each in messages()]
     return [(header["task"].rpartition(".")[2], header[HEADER]) for header in headers]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ from apps.tenants.audit import record
 from apps.tenants.context import tenant_context, user_context
 from apps.tenants.models import ApiKey, DataKey, Domain, Export, Flag, Invitation, ProviderKey, Tenant, User
 from tests.conftest import admin, signed_in
-from tests.waiting import waiting
+from tests.waiting import messages
 
 SECRET = "nobody may read this"
 
@@ -184,20 +185,21 @@ def keys(marker: str) -> Iterator[str]:
         for name in server.scan_iter():
             value = {
                 b"string": lambda name: server.get(name),
-                b"list": lambda name: [unpacked(each) for each in server.lrange(name, 0, -1)],
+                b"list": lambda name: server.lrange(name, 0, -1),
                 b"set": lambda name: server.smembers(name),
-                b"hash": lambda name: [unpacked(each) for each in server.hvals(name)],
+                b"hash": lambda name: [*server.hkeys(name), *map(unpacked, server.hvals(name))],
                 b"zset": lambda name: server.zrange(name, 0, -1),
                 b"stream": lambda name: server.xrange(name),
             }[server.type(name)](name)
             if marker in str(name) or marker in str(value):
-                yield f"redis {name.decode().replace(marker, '…')}"
+                yield f"redis {re.sub('(?<=queue:message).*', '', name.decode().replace(marker, '…'))}"
 
 
-def unpacked(message: bytes) -> str:
-    """A queued task with its arguments as text."""
-    parsed = json.loads(message)
-    message = parsed[0] if isinstance(parsed, list) else parsed
+def unpacked(value: bytes) -> str:
+    """A queued task with its arguments as text; anything else as it is."""
+    if not value.startswith(b'{"body"'):
+        return str(value)
+    message = json.loads(value)
     return json.dumps(message) + base64.b64decode(message["body"]).decode()
 
 
@@ -260,7 +262,7 @@ def status(tenant: Tenant) -> str | None:
 
 def queued() -> dict[str, list[str]]:
     """The tasks that wait, with their arguments."""
-    return {each["headers"]["task"]: json.loads(base64.b64decode(each["body"]))[0] for each in waiting()}
+    return {each["headers"]["task"]: json.loads(base64.b64decode(each["body"]))[0] for each in messages()}
 
 
 def forget_all() -> None:

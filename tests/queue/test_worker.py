@@ -1,20 +1,88 @@
-"""Real workers on the fair queues: nothing is lost, nothing is done twice."""
+"""Real workers on the fair queues: nothing is lost, and nothing is done twice."""
 
-import redis
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
-from tests.queue import app as tasks
+import pytest
 
-from .workers import said, wait_until, working
+from . import app
+from .workers import Stage, kill, staged, wait_until
+
+# A consumer that is killed just where a message is neither in the line nor known to it.
+DIES = """
+import os, signal
+from config.fair.transport import Channel, virtual
+from tests.queue.app import app
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{where} = die
+app.connection_for_read().SimpleQueue("batch").get(timeout=30)
+"""
+AFTER_THE_TURN = DIES.format(where="Channel._taken")
+AFTER_THE_MESSAGE = DIES.format(where="virtual.Transport._deliver")
 
 
-def test_countdowns_retries_chords_and_callbacks(server: redis.Redis) -> None:
-    tasks.say.apply_async(["later"], countdown=0.5, queue="batch")
-    tasks.fail_twice.apply_async(["third time"], queue="ingest")
-    tasks.doubles(10)
-    tasks.say.apply_async(["first"], link=tasks.say.si("then"), queue="interactive")
-    with working() as worker:
-        words = said(server, 7)
-        worker.terminate()
-        assert worker.wait(30) == 0
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with staged(tmp_path) as stage:
+        yield stage
 
-    assert sorted(words) == sorted(["later", "third time", "third time failed", "third time failed", "sum 90", "first", "then"])
+
+def test_tasks_are_done_once_though_redis_is_killed_meanwhile(stage: Stage) -> None:
+    worker = stage.work()
+    stage.publish(app.say, "first", link=app.say.si("then").set(queue="ingest"), queue="interactive")
+    stage.publish(app.say, "later", countdown=0.5, queue="batch")
+    stage.publish(app.fail_twice, "third time", queue="ingest")
+    stage.publish(app.doubles, 10, queue="interactive")
+    stage.publish(app.die_once, "survived", queue="batch")
+    stage.wait_for("first", "then", "later", "third time", "survived", "sum 90")
+    stage.publish(app.sit, "long", queue="batch")
+    stage.publish(app.say, "far", countdown=3_600, queue="batch")
+    stage.wait_for("long began")
+
+    stage.server.kill()
+    stage.let("long")
+    stage.wait_for("long ended")
+    stage.server.start()
+    stage.publish(app.say, "after", queue="system")
+    stage.wait_for("after")
+    wait_until(lambda: stage.messages() == 1)  # what is far; the long one was acknowledged late, and not done again
+
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert stage.log() == {
+        **dict.fromkeys(("first", "then", "later", "third time", "survived", "long began", "long ended", "after"), 1),
+        "third time failed": 2,
+        "survived tried": 2,
+        "sum 90": 1,
+    }
+
+
+def test_what_a_killed_one_had_is_done_by_another_and_once(stage: Stage) -> None:
+    for word in ("a", "b", "c"):
+        stage.publish(app.sit, word, queue="batch")
+    first = stage.work()
+    stage.wait_for("a began", "b began")
+    kill(first)
+    for where in (AFTER_THE_TURN, AFTER_THE_MESSAGE):
+        dead = subprocess.run([sys.executable, "-c", where], **stage.as_worker())
+        assert dead.returncode == -signal.SIGKILL
+    assert stage.messages() == 3
+
+    stage.silence()
+    second = stage.work()
+    stage.let("a"), stage.let("b")
+    stage.wait_for("a ended", "b ended", "c began")
+    wait_until(lambda: stage.messages() == 1)
+    second.send_signal(signal.SIGQUIT)  # no time to finish: it hands the third one back
+    second.wait(30)
+    stage.let("c")
+    stage.work()
+    wait_until(lambda: stage.messages() == 0)
+
+    assert stage.log() == {"a began": 2, "b began": 2, "c began": 2, "a ended": 1, "b ended": 1, "c ended": 1}

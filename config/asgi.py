@@ -1,6 +1,5 @@
 """The web process: pages over HTTP, chat over WebSockets, and an orderly end to both."""
 
-import asyncio
 import logging
 import os
 from typing import Any
@@ -12,14 +11,12 @@ import django
 django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.urls import path
 
 from apps.chat import reply
 from apps.chat.consumer import ChatConsumer
-from apps.runs.lost import sweep_often
 from apps.tenants import api_access, doors
 from apps.tenants.checks import refuse_to_serve
 from apps.tenants.sockets import WorkspaceSocket
@@ -50,9 +47,7 @@ class Handler(ASGIHandler):
 
 
 async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Refuses to start on an unsafe database; sweeps up after processes that died; at the end stops the replies under
-    way and keeps what they said."""
-    sweeping: asyncio.Task[None] | None = None
+    """Refuses to start on an unsafe database; at the end stops the replies under way and keeps what they said."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -61,12 +56,8 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
             except SystemExit as refusal:
                 await send({"type": "lifespan.startup.failed", "message": str(refusal)})
                 return
-            if "platform" in settings.DATABASES:  # only operators' processes see what anybody's left behind
-                sweeping = asyncio.create_task(sweep_often())
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
-            if sweeping:
-                sweeping.cancel()
             await reply.drain()
             await doors.stop_listening()
             await send({"type": "lifespan.shutdown.complete"})

@@ -1,4 +1,4 @@
-"""The second half of `make run`: services, tables, web and worker, until Ctrl-C.
+"""The second half of `make run`: services, tables, web, worker and beat, until Ctrl-C.
 
 Runs inside the virtual environment that config.bootstrap made. Postgres and Valkey are embedded unless DATABASE_URL
 or REDIS_URL name others. Django isn't imported here: only its processes need it. What they were told is in
@@ -66,8 +66,8 @@ def main() -> int:
         write_env_file(env)
         with progress.step("Tables and seed data"):
             prepare(services, env, progress)
-        with progress.step("Web and worker"):
-            children = [start_web(services, env), start_worker(services, env)]
+        with progress.step("Web, worker and beat"):
+            children = [start_web(services, env), start_worker(services, env), start_beat(services, env)]
             wait_until_ready(children)
         print(welcome(), flush=True)
         watch(services)
@@ -208,11 +208,20 @@ def start_web(services: embedded.Services, env: Mapping[str, str]) -> Child:
 
 
 def start_worker(services: embedded.Services, env: Mapping[str, str]) -> Child:
+    """One for all queues: what somebody waits for comes before anything else."""
     command = [
         *(sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--loglevel", "info"),
         *("--pool", "prefork", "--concurrency", "2", "--without-mingle", "--without-gossip"),
     ]
     return start(services, "worker", command, without_owner(env), WORKER_STOPS)
+
+
+def start_beat(services: embedded.Services, env: Mapping[str, str]) -> Child:
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "config.celery", "beat", "--loglevel", "info"),
+        *("--scheduler", "config.beat.Scheduler"),
+    ]
+    return start(services, "beat", command, without_owner(env))
 
 
 def without_owner(env: Mapping[str, str]) -> dict[str, str]:
@@ -237,7 +246,7 @@ def start(
 
 
 def wait_until_ready(children: list[Child]) -> None:
-    checks = {"web": web_answers, "worker": worker_is_ready}
+    checks = {"web": web_answers, "worker": worker_is_ready, "beat": beat_is_ready}
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     waiting = list(children)
     while waiting:
@@ -265,6 +274,10 @@ def worker_is_ready(child: Child) -> bool:
     return " ready." in child.log_text()
 
 
+def beat_is_ready(child: Child) -> bool:
+    return "beat: Starting" in child.log_text()
+
+
 def watch(services: embedded.Services) -> None:
     """Return never: until a signal interrupts or a child dies. Shows what the processes log as errors."""
     shown = {child.name: child.log.stat().st_size for child in services.children.living}
@@ -272,7 +285,7 @@ def watch(services: embedded.Services) -> None:
         for child in services.children.living:
             if not child.alive:
                 raise died(child)
-            if child.name in {"web", "worker"}:
+            if child.name in {"web", "worker", "beat"}:
                 shown[child.name] = show_errors(child, shown[child.name])
         time.sleep(0.25)
 
@@ -298,7 +311,7 @@ def died(child: Child, sentence: str = "") -> Trouble:
 
 
 def stop(services: embedded.Services, patience: Patience) -> None:
-    """Web and worker finish what they are at, then Valkey and Postgres write everything down."""
+    """Web, worker and beat finish what they are at, then Valkey and Postgres write everything down."""
     began = time.monotonic()
     print("  Stopping (Ctrl-C again to hurry) ... ", end="", flush=True)
     (STATE_DIR / "env").unlink(missing_ok=True)

@@ -163,6 +163,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE = {
+    task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    for task, seconds in queues.EVERY_S.items()
+}
 CELERY_RESULT_BACKEND = REDIS_URL  # of the tasks alone that ask for it, as a chord does
 CELERY_RESULT_EXPIRES = 3600
 
@@ -369,6 +373,13 @@ UNFOLD = {
                 ],
             },
             {
+                "title": "Background work",
+                "items": [
+                    {"title": "Queues", "icon": "stacks", "link": reverse_lazy("admin:queues")},
+                    page_of_admin("Given up", "mail_off", "tenants_deadletter"),
+                ],
+            },
+            {
                 "title": "Models",
                 "items": [
                     page_of_admin("Runs", "monitoring", "runs_run"),
@@ -407,6 +418,7 @@ UNFOLD_WORKSPACE = {
                     page_of_admin("Documents", "description", "knowledge_document"),
                     page_of_admin("Runs", "monitoring", "runs_run"),
                     page_of_admin("Budgets", "savings", "runs_budget"),
+                    page_of_admin("Given up", "mail_off", "tenants_deadletter"),
                 ],
             },
             {

@@ -7,7 +7,8 @@ from apps.prompts.workspace_admin import PromptAdmin, PromptVersionAdmin
 from apps.runs.budget_admin import BudgetAdmin
 from apps.runs.models import Budget, ModelRoute, Policy, Run
 from apps.runs.workspace_admin import PolicyAdmin, RouteAdmin, RunAdmin
-from apps.tenants.models import AuditEvent, Domain, Flag, Invitation, Membership, ProviderKey
+from apps.tenants.dead_letter_admin import DeadLetterAdmin
+from apps.tenants.models import AuditEvent, DeadLetter, Domain, Flag, Invitation, Membership, ProviderKey
 from apps.tenants.workspace_admin import (
     AuditEventAdmin,
     DomainAdmin,
@@ -26,6 +27,7 @@ site.register(Domain, DomainAdmin)
 site.register(AuditEvent, AuditEventAdmin)
 site.register(Flag, FlagAdmin)
 site.register(ProviderKey, ProviderKeyAdmin)
+site.register(DeadLetter, DeadLetterAdmin)
 site.register(Document, DocumentAdmin)
 site.register(Run, RunAdmin)
 site.register(ModelRoute, RouteAdmin)

@@ -1,15 +1,12 @@
 """What a process that died left behind: runs that nobody closed, and alerts that nobody mailed."""
 
-import asyncio
 import logging
-import random
 from datetime import timedelta
 
 from django.utils import timezone
 
 from apps.tenants.context import tenant_id_context
 from apps.tenants.platform import require_platform
-from apps.tenants.threads import in_thread
 
 from . import alerts, ledger, purge
 from .models import Alert, Run
@@ -18,7 +15,6 @@ log = logging.getLogger(__name__)
 
 # Longer than any call may take: twice the total deadline, and some.
 AFTER = timedelta(minutes=10)
-EVERY_S = 60
 
 
 def close_lost(after: timedelta = AFTER) -> int:
@@ -54,13 +50,3 @@ def sweep() -> None:
         log.warning("%s runs were lost: their process died", count)
     queue_unsent()
     purge.expire()
-
-
-async def sweep_often() -> None:
-    """Sweep about once a minute, until cancelled."""
-    while True:
-        await asyncio.sleep(EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311  (not all processes at once)
-        try:
-            await in_thread(sweep)
-        except Exception:
-            log.exception("sweeping failed; it is tried again in a minute")

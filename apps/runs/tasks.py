@@ -1,17 +1,14 @@
-from smtplib import SMTPException
-
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
 
+from . import lost
 from .alerts import mail_unsent
 
 
-@shared_task(
-    acks_late=True,
-    autoretry_for=(SMTPException, OSError, OperationalError, InterfaceError),
-    retry_backoff=5,
-    retry_backoff_max=600,
-    max_retries=10,
-)
+@shared_task
 def mail_alerts() -> None:
     mail_unsent()
+
+
+@shared_task(platform_wide=True)  # of whom runs and alerts were left behind, it finds out itself
+def sweep_runs() -> None:
+    lost.sweep()

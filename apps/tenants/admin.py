@@ -19,6 +19,7 @@ from . import flags
 from .audit import record
 from .change import change as change_workspace
 from .context import tenant_context, tenant_id_context
+from .dead_letter_admin import EveryDeadLetterAdmin  # noqa: F401  (registers itself)
 from .doors import close_doors
 from .forms import clean_address
 from .models import Flag, Membership, Tenant, User

@@ -65,6 +65,7 @@ SENTENCES = {
     "route.moved": "made {model} number {place} of the {tier} models",
     "route.removed": "took {model} out of the {tier} models",
     "settings.changed": "changed settings: {changes}",
+    "task.tried_again": "had the task {task} tried again, which was given up",
     "workspace.created": "created the workspace {thing}",
     "workspace.deleted": "deleted the workspace",
     "workspace.demoted": "moved the workspace back into the shared tables",

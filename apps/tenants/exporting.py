@@ -10,10 +10,10 @@ import io
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import IO
 from uuid import UUID, uuid4
@@ -27,7 +27,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from . import archive
+from config.fair.line import Line
+from config.queues import INTERACTIVE
+
+from . import archive, traces
 from .audit import record
 from .context import tenant_context, tenant_id_context
 from .models import Export, User, export_path
@@ -184,12 +187,25 @@ def queue_expired() -> int:
     return len(tenants)
 
 
-def queue_unfinished() -> int:
-    """Queue every tenant's unfinished exports again; returns how many. Before the workers start: it takes them all."""
+def queue_orphans() -> int:
+    """Queue unfinished exports that nothing was heard of lately, of tenants for whom the queue holds nothing at all;
+    returns how many."""
+    with traces.client() as connection:
+        busy = Line(connection).busy(INTERACTIVE)
+    return queue_unfinished(timezone.now() - Export.STALLED_AFTER, busy)
+
+
+def queue_unfinished(quiet_since: datetime | None = None, but: Collection[str] = ()) -> int:
+    """Queue every tenant's unfinished exports again; returns how many. Before the workers start: it takes them all.
+
+    quiet_since: only those that nothing was heard of since. but: ids of tenants whose exports are left alone.
+    """
     from .tasks import make_export
 
     unfinished = Export.unscoped.using(require_platform()).filter(status__in=Export.UNFINISHED)
-    waiting = list(unfinished.select_related("tenant"))
+    if quiet_since:
+        unfinished = unfinished.filter(progressed_at__lt=quiet_since)
+    waiting = [each for each in unfinished.select_related("tenant") if str(each.tenant_id) not in but]
     for export in waiting:
         with tenant_context(export.tenant):
             make_export.delay(str(export.id))

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_tenants.models import TenantMixin
 
 from .context import schema_of, tenant_id_context
-from .owned import TenantOrDefault, TenantOwned
+from .owned import TenantManager, TenantOrDefault, TenantOwned
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 RESERVED_SLUGS = frozenset(
@@ -96,8 +96,10 @@ class Tenant(TenantMixin):
 
     Its row is seen by its members and written in its own context only; row-level security holds that too.
     `allowed_models` empty means every configured model; `passages_per_answer` None means the product's default.
-    The limits are what its plan allows, None for no limit; billing writes them. `policy_revision` is counted up by
-    the database whenever something changes that decides how models are called for it.
+    The limits are what its plan allows, None for no limit; billing writes them. It writes `queue_weight` by
+    `queue_weight.change`: one of weight 2 is served twice as often as one of weight 1 while both wait.
+    `policy_revision` is counted up by the database whenever something changes that decides how models are called for
+    it.
     """
 
     class Status(models.TextChoices):
@@ -117,6 +119,9 @@ class Tenant(TenantMixin):
     )
     requests_per_minute = models.PositiveIntegerField("requests per minute of one person", null=True, blank=True)
     tokens_per_day = models.PositiveBigIntegerField("tokens per day of everybody", null=True, blank=True)
+    queue_weight = models.FloatField(
+        "weight in the queues", default=1, validators=[MinValueValidator(0.1), MaxValueValidator(100)]
+    )
     highest_tier = models.CharField("dearest tier of models", max_length=8, choices=Tier, default=Tier.STRONG)
     samples_answers = models.BooleanField("have answers measured every night", default=False)
     policy_revision = models.PositiveBigIntegerField(default=0, editable=False)
@@ -409,3 +414,45 @@ class Flag(TenantOrDefault):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DeadLetter(models.Model):
+    """A task that was given up, until somebody has it tried again. Without a tenant it is the platform's own.
+
+    `args` are ids; None where they weren't, and then it can't be tried again from here.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, editable=False, related_name="+")
+    task = models.CharField(max_length=200, editable=False)
+    task_id = models.CharField(max_length=80, unique=True, editable=False)
+    queue = models.CharField(max_length=40, editable=False)
+    args = models.JSONField("arguments", null=True, editable=False)
+    error_class = models.CharField("error", max_length=120, editable=False)
+    error_message = models.CharField("what it said", max_length=500, blank=True, editable=False)
+    tries = models.PositiveIntegerField(default=1, editable=False)
+    first_at = models.DateTimeField("first queued", editable=False)
+    last_at = models.DateTimeField("given up", editable=False)
+
+    objects: ClassVar[TenantManager] = TenantManager()
+    unscoped: ClassVar[models.Manager[Any]] = models.Manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-last_at"], name="dead_letter_by_time")]
+
+    def __str__(self) -> str:
+        return self.task.rpartition(".")[2]
+
+
+class Effect(TenantOwned):
+    """What a task did, or is doing, outside of our database, by a key that says what: see `apps.tenants.once`."""
+
+    key = models.CharField(max_length=200)
+    begun_at = models.DateTimeField(db_default=Now())
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="effect_once")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -42,7 +42,12 @@ class Line:
 
     def size(self, queue: str) -> int:
         lines, later, _ = self.look(queue)
-        return sum(count for _, count, _ in lines) + later
+        return sum(count for _, count, _ in lines) + len(later)
+
+    def busy(self, queue: str) -> set[str]:
+        """The tenants of whom there is anything in the queue: waiting, put off, or running."""
+        lines, later, running = self.look(queue)
+        return {tenant.decode() for tenant in (*later, *(each[0] for each in (*lines, *running)))}
 
     def purge(self, queue: str) -> int:
         """Forget all that waits; returns how many. What was handed out stays."""

@@ -235,23 +235,26 @@ redis.call('HDEL', 'queue:workers', ARGV[1])
 return 1
 """
 
-# queue. Returns tenant, number that wait and the ms at which the first of them was published, for each tenant;
-# then the number that wait for a time, and what is running as tenant, ms.
+# queue. Returns, for each tenant for whom something waits, its number and the ms at which the first was published;
+# then the tenants of what waits for a time; then what is running, as tenant, task and ms.
 LOOK = """
 local queue = ARGV[1]
-local lines, running = {}, {}
+local lines, later, running = {}, {}, {}
 for _, tenant in ipairs(redis.call('SMEMBERS', of(queue, 'tenants'))) do
   local line = of(queue, 'waiting:' .. tenant)
   local first = redis.call('LINDEX', line, 0)
   local at = first and redis.call('HGET', message(first), 'at') or '0'
   lines[#lines + 1] = {tenant, redis.call('LLEN', line), at}
 end
+for _, id in ipairs(redis.call('ZRANGE', of(queue, 'later'), 0, -1)) do
+  later[#later + 1] = redis.call('HGET', message(id), 'tenant') or NOBODY
+end
 local handed_out = redis.call('HGETALL', of(queue, 'running'))
 for n = 1, #handed_out, 2 do
   local of_it = redis.call('HMGET', message(handed_out[n]), 'tenant', 'task')
   running[#running + 1] = {of_it[1] or NOBODY, of_it[2] or '', handed_out[n + 1]}
 end
-return {lines, redis.call('ZCARD', of(queue, 'later')), running}
+return {lines, later, running}
 """
 
 # queue, the most to forget at once. Returns how many waited.

@@ -1,6 +1,5 @@
 """What a process that died left behind is taken up: open runs, alerts that nobody mailed."""
 
-import asyncio
 from datetime import timedelta
 from io import StringIO
 
@@ -10,10 +9,10 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from apps.runs import ledger
-from apps.runs.lost import close_lost, queue_unsent, sweep_often
+from apps.runs.lost import close_lost, queue_unsent
 from apps.runs.models import Alert, Run
+from apps.runs.tasks import sweep_runs
 from apps.tenants.context import tenant_context
-from apps.tenants.threads import in_thread
 from config.celery import app as celery
 from tests.conftest import Cast
 
@@ -105,16 +104,12 @@ def test_the_command_does_both(committed_cast: Cast) -> None:
     )
 
 
-async def test_it_is_swept_up_again_and_again(committed_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.runs.lost.EVERY_S", 0)
-    sweeping = asyncio.create_task(sweep_often())
+def test_a_worker_sweeps_for_everybody(committed_cast: Cast) -> None:
     with tenant_context(committed_cast.acme):
-        for _ in range(2):
-            run = await in_thread(begin, "0.75")
-            await in_thread(age, run)
-            async with asyncio.timeout(20):
-                while (await in_thread(Run.objects.get, pk=run.pk)).status != "lost":
-                    pass
-    sweeping.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await sweeping
+        run = begin("0.75")
+        age(run)
+
+    sweep_runs.apply(throw=True)
+
+    with tenant_context(committed_cast.acme):
+        assert Run.objects.get(pk=run.pk).status == "lost"

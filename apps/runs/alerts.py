@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from apps.tenants.context import require_tenant_id, tenant_id_context
 from apps.tenants.invitations import plain
 from apps.tenants.models import Membership, Tenant, User
+from apps.tenants.once import Turn, once
 from apps.tenants.permissions import ROLES_ALLOWED, Permission
 from apps.tenants.templatetags.workspace import reverse_under
 
@@ -58,18 +60,27 @@ def queue(tenant_id: UUID) -> None:
 def mail_unsent() -> int:
     """Mail the active tenant's alerts that nobody has been told of; returns how many were.
 
-    Two at once never mail the same one: each is locked until its mail was handed over, and is passed by meanwhile. A
-    process that dies in between leaves it unsent. Raises SMTPException or OSError, having marked none.
+    Two at once never mail the same one, and a second try doesn't mail again what the first one did. Raises
+    SMTPException or OSError; what wasn't mailed by then is still unsent.
     """
-    with transaction.atomic():
-        unsent = Alert.objects.filter(sent_at=None).select_for_update(skip_locked=True, of=("self",))
-        found = list(unsent.select_related("budget").order_by("percent"))
+    same: dict[Any, list[Alert]] = {}
+    for alert in Alert.objects.filter(sent_at=None).select_related("budget").order_by("percent"):
+        same.setdefault((alert.budget_id, alert.subject, alert.period_start), []).append(alert)
+    sent = 0
+    for alerts in same.values():
         # Whoever went past two thresholds at once is told of the higher.
-        highest = {(alert.budget_id, alert.subject, alert.period_start): alert for alert in found}
-        mails = [mail for alert in highest.values() for mail in mails_of(alert)]
-        get_connection().send_messages(mails)
-        Alert.objects.filter(pk__in=[alert.pk for alert in found]).update(sent_at=timezone.now())
-    return len(found)
+        if all(hand_over(mail, alerts[-1], number) for number, mail in enumerate(mails_of(alerts[-1]))):
+            sent += Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(sent_at=timezone.now())
+    return sent
+
+
+def hand_over(message: EmailMultiAlternatives, alert: Alert, number: int) -> bool:
+    """Whether the mail is with the mail server, now or before."""
+    with once(f"budget alert {alert.pk}, mail {number}") as turn:
+        if turn is Turn.MINE:
+            message.extra_headers["Message-ID"] = f"<{alert.pk}.{number}@{urlsplit(settings.PUBLIC_URL).hostname}>"
+            get_connection().send_messages([message])
+    return turn is not Turn.OTHERS
 
 
 def mails_of(alert: Alert) -> list[EmailMultiAlternatives]:

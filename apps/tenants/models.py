@@ -445,14 +445,14 @@ class DeadLetter(models.Model):
 
 
 class Effect(TenantOwned):
-    """What a task did, or is doing, outside of our database, by a key that says what: see `apps.tenants.once`."""
+    """What a task did, or is doing, outside of our database, by a name that says what: see `apps.tenants.once`."""
 
-    key = models.CharField(max_length=200)
+    name = models.CharField(max_length=200)
     begun_at = models.DateTimeField(db_default=Now())
     done_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="effect_once")]
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="effect_once")]
 
     def __str__(self) -> str:
-        return self.key
+        return self.name

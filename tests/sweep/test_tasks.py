@@ -12,6 +12,7 @@ from django.apps import apps
 
 from apps.tenants.context import NOBODY, current_scope
 from config.celery import HEADER, TenantTask, app
+from config.queues import ALL, EVERY_S, TASKS
 
 from .attack import Visitor, undone
 from .report import size, tried
@@ -97,5 +98,11 @@ def test_only_these_tasks_are_of_no_tenant() -> None:
     of_nobody = {name for name, task in tasks().items() if task.platform_wide}
 
     size("task", len(tasks()))
-    assert of_nobody == {"apps.tenants.tasks.erase_workspace"}
+    assert of_nobody == {"apps.tenants.tasks.erase_workspace", *EVERY_S}
     assert {config.label for config in apps.get_app_configs()} >= {name.split(".")[1] for name in tasks()}
+
+
+def test_every_task_has_one_queue() -> None:
+    routed = [task for queue in ALL for task in TASKS[queue]]
+
+    assert sorted(routed) == sorted(tasks())

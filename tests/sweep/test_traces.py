@@ -22,9 +22,10 @@ from .world import Side, World
 
 # Keys that name no tenant, and why that is right. None may hold a tenant's text.
 KEYS = {
-    r"interactive|system|ingest|batch": "the queue: a message holds its tenant's id and the ids of objects",
+    r"queue:message:.+": "a message that waits or that a worker holds: its tenant's id and the ids of objects",
+    r"queue:.+": "who waits, whose turn it is and who works: ids, counts and times",
+    r"beat:.+": "when the platform's own upkeep was last due",
     r"_kombu\.binding.+": "the names of the queues",
-    r"unacked.*": "messages that a worker holds",
     r"circuit:[^:]+:.+": "whether the platform's own account with a provider answers: counts and times",
     r"cache:.+": "rate limits: how often an address did something, by digest",
 }

@@ -33,7 +33,19 @@ from apps.tenants import exporting, traces
 from apps.tenants.archive import owned_models
 from apps.tenants.audit import record
 from apps.tenants.context import tenant_context, user_context
-from apps.tenants.models import ApiKey, DataKey, Domain, Export, Flag, Invitation, ProviderKey, Tenant, User
+from apps.tenants.models import (
+    ApiKey,
+    DataKey,
+    DeadLetter,
+    Domain,
+    Effect,
+    Export,
+    Flag,
+    Invitation,
+    ProviderKey,
+    Tenant,
+    User,
+)
 from tests.conftest import admin, signed_in
 from tests.waiting import messages
 
@@ -117,6 +129,17 @@ def plant_rows(owner: User, marker: str) -> None:
         expires_at=timezone.now() + timedelta(days=7),
     )
     Domain.objects.create(domain=f"{marker}.example", token=f"{SECRET}{marker}"[:32], last_error=marker)
+    DeadLetter.unscoped.create(
+        tenant_id=document.tenant_id,
+        task=marker,
+        task_id=marker,
+        queue="ingest",
+        error_class="Broken",
+        error_message=marker,
+        first_at=timezone.now(),
+        last_at=timezone.now(),
+    )
+    Effect.objects.create(name=marker)
     record("document.added", document, marker=marker)
 
 

@@ -32,7 +32,6 @@ from tests.chat.test_socket import ACME as ACME_SOCKET
 from tests.chat.test_socket import begin_story
 from tests.conftest import ROOT, Cast, admin
 from tests.gateway.stub import Stub
-
 from tests.waiting import messages
 
 from .belongings import MINE, THEIRS, fill, forget_all, in_background, places, queued, status, wait_until
@@ -49,7 +48,7 @@ EVERYWHERE = {
     *(f"public.{table}" for table in ("knowledge_chunk", "knowledge_document", "runs_run", "django_admin_log")),
     *(f"public.prompts_{table}" for table in ("experiment", "prompt", "promptversion")),
     *(f"public.runs_{table}" for table in ("alert", "budget", "cachedanswer", "modelroute", "spend")),
-    *(f"public.tenants_{table}" for table in ("auditevent", "domain", "invitation", "tenant")),
+    *(f"public.tenants_{table}" for table in ("auditevent", "deadletter", "domain", "effect", "invitation", "tenant")),
     *(f"public.tenants_{table}" for table in ("apikey", "flag", "providerkey")),
     *("redis queue:message", "file .md", "file .zip"),
 }
@@ -187,7 +186,9 @@ async def test_replies_stop_and_sockets_close_and_the_others_go_on(
     while (event := await alice.receive_output(timeout=10))["type"] != "websocket.close":
         pass
     assert event["code"] == 4403
-    assert await asyncio.to_thread(places, str(handbooks.acme.id)) <= {"redis queue:message"}  # the removal's own message
+    assert await asyncio.to_thread(places, str(handbooks.acme.id)) <= {
+        "redis queue:message"
+    }  # the removal's own message
     with tenant_context(handbooks.globex):
         assert (await in_thread(Run.objects.get, kind="completion")).status == "running"
 

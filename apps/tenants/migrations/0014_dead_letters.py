@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
             "Effect",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("key", models.CharField(max_length=200)),
+                ("name", models.CharField(max_length=200)),
                 ("begun_at", models.DateTimeField(db_default=Now())),
                 ("done_at", models.DateTimeField(null=True)),
                 (
@@ -55,6 +55,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={"constraints": [models.UniqueConstraint(fields=("tenant", "key"), name="effect_once")]},
+            options={"constraints": [models.UniqueConstraint(fields=("tenant", "name"), name="effect_once")]},
         ),
     ]

@@ -39,8 +39,9 @@ class PlatformSite(Site):
 
     def get_urls(self) -> list[Any]:
         from apps.runs import circuit_admin
+        from apps.tenants import queue_admin
 
-        return [*circuit_admin.pages(self), *super().get_urls()]
+        return [*circuit_admin.pages(self), *queue_admin.pages(self), *super().get_urls()]
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """There is one sign-in. Who is signed in and isn't staff has no business here."""

@@ -45,6 +45,8 @@ OPERATORS = {
     "apps/tenants/dead_letter_admin.py:EveryDeadLetterAdmin": "a read-only page of the platform's admin",
     "apps/tenants/dead_letters.py:whose": "a task of no tenant was given up, and no tenant's role may write that",
     "apps/tenants/once.py:forget_old": "a job: what anybody's tasks did outside long ago",
+    "apps/tenants/queue_admin.py:named": "a read-only page of the platform's admin: whose tasks wait",
+    "apps/tenants/queue_admin.py:queues_page": "the same: how many were given up",
     "apps/tenants/queue_weight.py:copy_all": "a job: whose turns weigh more than others'",
     "apps/runs/purge.py:expire": "a job: cached answers of anybody's that expired long ago",
     "apps/runs/purge.py:purge_everybodys": "an operator forgets every cached answer",

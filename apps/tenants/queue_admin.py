@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils.html import format_html
 from django.views.decorators.http import require_GET
 from redis import RedisError
 
@@ -29,13 +28,9 @@ ABOUT = {
     "ingest": "Documents that are read and indexed.",
     "batch": "Rows of batches.",
 }
-TONES = (
-    *("bg-primary-600 dark:bg-primary-500", "bg-primary-300 dark:bg-primary-200"),
-    *("bg-primary-800 dark:bg-primary-700", "bg-primary-400 dark:bg-primary-300"),
-    *("bg-base-500 dark:bg-base-400", "bg-base-300 dark:bg-base-600"),
-    "bg-base-700 dark:bg-base-300",
-)
-REST = "bg-base-400 dark:bg-base-500"
+# unfold's colours, readable by day and by night; neighbours differ.
+TONES = ("primary-600", "primary-300", "base-500", "primary-400", "base-300", "primary-700", "base-400")
+REST = "base-600"
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,8 @@ def shown(state: State, tenants: dict[str, Tenant]) -> dict[str, Any]:
         "about": ABOUT[state.name],
         "facts": facts,
         "bars": [bar("Waiting", "waiting", parts), bar("Workers’ time in the last hour", "served_s", parts)],
-        "table": table(parts),
+        "columns": ("Weight", "Waiting", "Oldest", "Running", "Served", "Workers’ time"),
+        "lines": [line_of(part, state.total("served_s")) for part in parts],
     }
 
 
@@ -109,38 +105,36 @@ def parts_of(state: State, tenants: dict[str, Tenant]) -> Iterator[Part]:
 
 
 def bar(title: str, what: str, parts: list[Part]) -> dict[str, Any] | None:
-    """What unfold's progress bar takes; None if there is nothing to show."""
+    """A bar's stretches, in percent of it; None if there is nothing to show."""
     whole = sum(getattr(part.share, what) for part in parts)
     if not whole:
         return None
-    percents = [(part, 100 * getattr(part.share, what) / whole) for part in parts]
-    stretches = [
-        {"title": part.name, "value": f"{percent:.1f}", "progress_class": part.tone}
-        for part, percent in percents
-        if percent
-    ]
-    return {"title": title, "items": stretches, "total": in_words(whole) if what == "served_s" else whole}
+    stretches, start = [], 0.0
+    for part in parts:
+        width = 100 * getattr(part.share, what) / whole
+        stretches.append({"name": part.name, "tone": part.tone, "start": f"{start:.2f}", "width": f"{width:.2f}"})
+        start += width
+    said = ", ".join(f"{each['name']} {float(each['width']):.0f} %" for each in stretches if float(each["width"]))
+    total = in_words(whole) if what == "served_s" else f"{whole:,}"
+    return {"title": title, "stretches": stretches, "said": f"{title}: {said}", "total": total}
 
 
-def table(parts: list[Part]) -> dict[str, Any] | None:
-    """What unfold's table takes: the same as the bars, in words. None if there is nothing to show."""
-    whole = sum(part.share.served_s for part in parts)
-    rows = [
-        [
-            format_html(
-                '<span class="flex gap-2 items-center"><span class="h-3 w-3 {}"></span>{}</span>', part.tone, part.name
-            ),
+def line_of(part: Part, served_s: float) -> dict[str, Any]:
+    """The same as the bars say, in words."""
+    share = part.share
+    worked = f"{in_words(share.served_s)} ({100 * share.served_s / served_s:.0f} %)" if share.served_s else ""
+    return {
+        "name": part.name,
+        "tone": part.tone,
+        "cells": (
             f"{part.weight:g}" if part.weight else "",
-            part.share.waiting,
-            in_words(part.share.oldest_s) if part.share.waiting else "",
-            part.share.running,
-            part.share.served,
-            f"{in_words(part.share.served_s)} ({100 * part.share.served_s / whole:.0f} %)" if part.share.served else "",
-        ]
-        for part in parts
-    ]
-    headers = ["Workspace", "Weight", "Waiting", "Oldest", "Running", "Served", "Workers’ time"]
-    return {"headers": headers, "rows": rows} if rows else None
+            share.waiting or "",
+            in_words(share.oldest_s) if share.waiting else "",
+            share.running or "",
+            share.served or "",
+            worked,
+        ),
+    }
 
 
 def workers_table(workers: list[Worker]) -> dict[str, Any] | None:

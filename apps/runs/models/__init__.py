@@ -1,5 +1,6 @@
 """What is kept of model calls, and what decides how they are made."""
 
+from .batch import Batch, BatchResult, BatchRow, BatchStep
 from .budget import Alert, Budget, Spend
 from .cache import CachedAnswer
 from .policy import Policy
@@ -7,4 +8,17 @@ from .price import ModelPrice
 from .route import ModelRoute
 from .run import Run
 
-__all__ = ["Alert", "Budget", "CachedAnswer", "ModelPrice", "ModelRoute", "Policy", "Run", "Spend"]
+__all__ = [
+    "Alert",
+    "Batch",
+    "BatchResult",
+    "BatchRow",
+    "BatchStep",
+    "Budget",
+    "CachedAnswer",
+    "ModelPrice",
+    "ModelRoute",
+    "Policy",
+    "Run",
+    "Spend",
+]

@@ -29,7 +29,8 @@ class Run(TenantOwned):
     Token counts are inclusive: cached and cache-write tokens are part of the input, reasoning part of the output.
     They and `cost_usd`, null while it runs, are of all its attempts together. `reserved_usd` and `reserved_tokens`
     are what it could have taken at most; budgets hold them until it is closed, which is the ledger's to do.
-    A call made for another one (to classify, judge or repair it) has that one as its `parent`.
+    A call made for another one (to classify, judge or repair it) has that one as its `parent`; a call for a batch's row,
+    and those made for it, have the `batch`.
     """
 
     class Kind(models.TextChoices):
@@ -62,6 +63,7 @@ class Run(TenantOwned):
     )
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False)
     purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.ANSWER)
+    batch = models.ForeignKey("runs.Batch", null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False)
     feature = models.CharField(max_length=40)
     prompt_version = models.ForeignKey("prompts.PromptVersion", null=True, on_delete=models.PROTECT, related_name="+")
     experiment_arm = models.ForeignKey("prompts.ExperimentArm", null=True, on_delete=models.SET_NULL, related_name="+")
@@ -129,6 +131,7 @@ class Run(TenantOwned):
             models.Index(fields=["tenant", "api_key", "-created_at"], name="run_by_api_key"),
             models.Index(fields=["tenant", "-created_at"], name="run_flagged", condition=~Q(flags=[])),
             models.Index(fields=["created_at"], name="run_open", condition=Q(status="running")),
+            models.Index(fields=["batch"], name="run_by_batch", condition=Q(batch__isnull=False)),
             models.Index(
                 fields=["experiment_arm"], name="run_by_experiment_arm", condition=Q(experiment_arm__isnull=False)
             ),

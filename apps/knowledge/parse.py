@@ -3,31 +3,22 @@
     sniff(head, filename) -> kind    by the first bytes and the name
     parse(path, kind) -> Parsed      light Markdown with the offsets of pages
 
-Files come from strangers and parsers have bugs, so each file is read by a process of its own that knows no secret: it
-gets no environment, a bound on memory, processor time and output, and is killed with all it started when time is up.
+Files come from strangers and parsers have bugs, so each is read by a process of its own: apps.tenants.uploads.sandbox.
 """
 
-import contextlib
 import json
-import logging
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import IO, Any
 
+from apps.tenants.uploads.encoding import is_binary
+from apps.tenants.uploads.sandbox import Died, Limits, confined
+
 from .formats.errors import ParseError
-from .formats.plain import is_binary
 
 __all__ = ["LIMITS", "Limits", "ParseError", "Parsed", "parse", "sniff"]
 
-log = logging.getLogger(__name__)
-
-ROOT = Path(__file__).resolve().parents[2]
 KINDS = {
     ".pdf": "pdf",
     ".docx": "docx",
@@ -59,16 +50,6 @@ PDF_MARK = b"%PDF-"
 ZIP_MARK = b"PK\x03\x04"
 OLE_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 RTF_MARK = b"{\\rtf"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What reading one file may use: seconds on the clock and on the processor, memory, characters of text."""
-
-    wall_s: int = 90
-    cpu_s: int = 60
-    memory_mb: int = 1024
-    text_chars: int = 5_000_000  # a long novel has one million
 
 
 LIMITS = Limits()
@@ -132,49 +113,23 @@ def parse(path: Path, kind: str, *, limits: Limits = LIMITS) -> Parsed:
 
 def read(path: Path, reader: str, deadline: float, limits: Limits) -> Parsed:
     """Run one reader in its process and take what it wrote."""
-    command = [sys.executable, "-m", "apps.knowledge.formats", reader, str(path), json.dumps(asdict(limits))]
-    environment = {"PATH": os.environ.get("PATH", ""), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2"}
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(  # noqa: S603 (our own module; the path is ours too)
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=complaints,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait(timeout=max(deadline - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            raise ParseError("too_slow", limit=limits.wall_s) from None
-        finally:
-            end(process)
-        if status:
-            log.warning("reader %s ended with %s on %s: %s", reader, status, path, tail(complaints))
-            raise fault(status, limits)
-        return outcome(output)
+    arguments = [reader, str(path), json.dumps(asdict(limits))]
+    try:
+        with confined("apps.knowledge.formats", arguments, until=deadline) as output:
+            return outcome(output)
+    except Died as died:
+        raise fault(died, deadline, limits) from died
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the reader and all that it started. Its group has its id, which is ours as long as we didn't reap it."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def fault(status: int, limits: Limits) -> ParseError:
-    """What a reader died of. PDFium aborts when memory runs out; no other reader ends by a signal."""
-    if status in {-signal.SIGXCPU, -signal.SIGALRM}:
-        return ParseError("too_slow", limit=limits.cpu_s)
-    if status < 0:
+def fault(died: Died, deadline: float, limits: Limits) -> ParseError:
+    if died.is_slow:
+        return ParseError("too_slow", limit=limits.wall_s if time.monotonic() >= deadline else limits.cpu_s)
+    if died.is_heavy:
         return ParseError("too_heavy", limit=limits.memory_mb)
     return ParseError("damaged")
 
 
 def outcome(output: IO[bytes]) -> Parsed:
-    output.seek(0)
     try:
         said: dict[str, Any] = json.load(output)
         if "error" in said:
@@ -182,9 +137,3 @@ def outcome(output: IO[bytes]) -> Parsed:
         return Parsed(text=said["text"], title=said["title"], page_starts=said["page_starts"])
     except (ValueError, KeyError, TypeError) as error:
         raise ParseError("damaged") from error
-
-
-def tail(complaints: IO[bytes]) -> str:
-    size = complaints.seek(0, os.SEEK_END)
-    complaints.seek(max(0, size - 2000))
-    return complaints.read().decode("utf-8", "replace").strip()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from apps.knowledge.formats.errors import REASONS
-from apps.knowledge.parse import Limits, end, parse, read, sniff
+from apps.knowledge.parse import Limits, parse, read, sniff
+from apps.tenants.uploads.sandbox import end
 
 from .files import refusal
 

@@ -3,7 +3,7 @@
 Each reader turns bytes into light Markdown: `#` headings, paragraphs of one line, `- ` lists, `|` tables, fenced code.
 
     errors.py     what can be wrong with a file, and what to do about it
-    plain.py      txt and md, and the encoding of any text
+    plain.py      txt and md
     html.py       html
     pdf.py        pdf, with the offset of each page
     layout.py     the lines of PDF pages to paragraphs and headings

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from lxml import etree
 from lxml import html as lxml_html
 
+from apps.tenants.uploads.encoding import decode
+
 from .errors import ParseError
-from .plain import ITEM, clean, decode, tidy
+from .plain import ITEM, clean, tidy
 
 # libxml2 stops silently at this depth; ordinary pages stay below 100.
 MAX_DEPTH = 2048

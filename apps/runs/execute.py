@@ -17,6 +17,7 @@ from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 import numpy as np
 from pydantic import BaseModel
@@ -61,7 +62,7 @@ async def complete(request: Request, *, schema: type[BaseModel] | None = None, *
     tier: forces one. model: and of that one, this model alone. cache: answers a question that was asked before, see
         `CacheQuery`. on_run: is told of each run before it is written.
     schema: a pydantic model which the answer must be; the object is `run.value`.
-    parent, purpose: of a call that is made for another one.
+    parent, purpose: of a call that is made for another one. batch_id: of one that is made for a batch's row.
 
     Returns the closed run: OK, FAILED or REFUSED with `run.error`, or STOPPED when `stop` was set; `run.text` holds
     what was said in each case. If this coroutine is cancelled the run is closed as stopped, and the cancellation
@@ -98,6 +99,7 @@ async def one_call(
     parent: Run | None = None,
     purpose: Run.Purpose = Run.Purpose.ANSWER,
     model: str = "",
+    batch_id: UUID | None = None,
     on_run: Callable[[Run], None] | None = None,
 ) -> Run:
     run = Run(
@@ -109,6 +111,7 @@ async def one_call(
         experiment_arm_id=prompt_version.arm_id if prompt_version else None,
         parent=parent,
         purpose=purpose,
+        batch_id=batch_id,
     )
     if on_run:
         on_run(run)
@@ -140,7 +143,7 @@ async def considered(
         guarded = await unless_stopped(guarding.before(call.asked, configuration=known, run=run), stop)
         if guarded:
             call.request, call.flags = guarded.request, guarded.flags
-        ask = partial(one_call, stop=stop)
+        ask = partial(one_call, stop=stop, batch_id=run.batch_id)
         chosen = await route.choose(
             call.request, feature=run.feature, configuration=known, forced=forced, ask=ask, run=run
         )

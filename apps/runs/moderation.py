@@ -58,6 +58,7 @@ async def moderate(text: str, *, known: Configuration, about: Run, is_written: b
         user=about.user,
         api_key=about.api_key,
         feature=about.feature,
+        batch_id=about.batch_id,
         parent=about if is_written else None,
         purpose=Run.Purpose.MODERATE,
         tier="moderation",

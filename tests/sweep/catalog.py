@@ -29,6 +29,7 @@ SECURITY_DEFINERS = {
 COMPARED_OTHERWISE = {
     ("runs_run", "prompt_version_id"): "the trigger prompt_version_same_tenant: a default version has no tenant",
     ("runs_run", "experiment_arm_id"): "a trigger: an arm of everybody's experiment has no tenant",
+    ("runs_batchstep", "prompt_version_id"): "a trigger: a default version has no tenant",
     ("prompts_publication", "version_id"): "a trigger: a default version has no tenant",
     ("prompts_promptversion", "prompt_id"): "a trigger: a prompt of the catalog has no tenant",
     ("prompts_publication", "prompt_id"): "the same",

@@ -105,6 +105,9 @@ PLANTED: dict[str, Callable[[Planter], Any]] = {
     "knowledge.Document": documents,
     "mfa.Authenticator": second_factors,
     "prompts.PromptVersion": lambda planter: [{"is_live": True, "variables": [], "output_schema": None}],
+    "runs.Batch": lambda planter: [{"status": "done", "columns": ["text"], "row_count": 1}],
+    "runs.BatchResult": lambda planter: [{"status": "ok"}],
+    "runs.BatchStep": lambda planter: [{"mapping": {}, "condition": None}],
     "runs.Budget": lambda planter: [{"scope": "feature"}],
     "runs.ModelRoute": lambda planter: [{"tier": "strong", "is_on": False}],  # it leads nowhere
     "runs.Run": lambda planter: [{"status": "ok", "finished_at": timezone.now(), "cost_usd": 1}],

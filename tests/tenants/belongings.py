@@ -28,7 +28,19 @@ from apps.knowledge.ingest import ingest
 from apps.knowledge.models import Chunk, Document
 from apps.knowledge.tasks import ingest_document
 from apps.prompts.models import Experiment, ExperimentArm, Prompt, PromptVersion, Publication
-from apps.runs.models import Alert, Budget, CachedAnswer, ModelRoute, Policy, Run, Spend
+from apps.runs.models import (
+    Alert,
+    Batch,
+    BatchResult,
+    BatchRow,
+    BatchStep,
+    Budget,
+    CachedAnswer,
+    ModelRoute,
+    Policy,
+    Run,
+    Spend,
+)
 from apps.tenants import exporting, traces
 from apps.tenants.archive import owned_models
 from apps.tenants.audit import record
@@ -61,6 +73,7 @@ def plant(tenant: Tenant, owner: User, marker: str) -> None:
         Tenant.objects.filter(pk=tenant.pk).update(name=f"Name {marker}")
         plant_rows(owner, marker)
         plant_gateway(owner, marker)
+        plant_batch(owner, marker)
         plant_keys(marker)
     client = signed_in(owner)
     assert marker in client.get(f"/t/{tenant.slug}/audit/").content.decode()
@@ -166,6 +179,20 @@ def plant_gateway(owner: User, marker: str) -> None:
         run=Run.objects.get(request_id=marker),
         expires_at=timezone.now() + timedelta(days=1),
     )
+
+
+def plant_batch(owner: User, marker: str) -> None:
+    batch = Batch.objects.create(
+        name=marker, created_by=owner, source_name=f"{marker}.csv", columns=[marker], row_count=1, pause_message=marker
+    )
+    run = Run.objects.get(request_id=marker)
+    Run.objects.filter(pk=run.pk).update(batch=batch)
+    mapping = {marker: {"column": marker}}
+    step = BatchStep.objects.create(
+        batch=batch, position=1, label=marker, prompt_version=run.prompt_version, mapping=mapping
+    )
+    row = BatchRow.objects.create(batch=batch, number=1, input={marker: marker}, error_message=marker)
+    BatchResult.objects.create(row=row, step=step, run=run, status="ok", text=marker, value={marker: marker})
 
 
 def plant_keys(marker: str) -> None:

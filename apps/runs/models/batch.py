@@ -19,7 +19,8 @@ from apps.tenants.owned import TenantOwned
 class Batch(TenantOwned):
     """`pause_code` says why a batch paused by itself, empty if somebody paused it; `resumes_at` when it goes on by
     itself. `worst_usd` is what it could cost at most when it was planned, `cap_usd` what was agreed to at its start.
-    Failures in a row are counted from `resumed_at`.
+    Failures in a row are counted from `resumed_at`. One `worker` at a time works at it, and until `worked_until` unless
+    it says otherwise.
     """
 
     class Status(models.TextChoices):
@@ -49,6 +50,8 @@ class Batch(TenantOwned):
     row_count = models.PositiveIntegerField(default=0)
     worst_usd = models.DecimalField(max_digits=16, decimal_places=6, default=Decimal(0))
     cap_usd = models.DecimalField("at most, $", max_digits=16, decimal_places=6, null=True)
+    worker = models.UUIDField(null=True, editable=False)
+    worked_until = models.DateTimeField(null=True, editable=False)
 
     FINISHED: ClassVar[tuple[Status, ...]] = (Status.DONE, Status.CANCELLED)
 
@@ -107,8 +110,9 @@ class BatchStep(TenantOwned):
 
 
 class BatchRow(TenantOwned):
-    """One row of the file. Whoever claims it has it until `claimed_until`; `attempts` counts the claims, and only the
-    latest of them may say how it ended. `worst_usd` is what it could cost at most when the batch was planned."""
+    """One row of the file. Whoever claims it has it until `claimed_until`; one that waits isn't claimed before that.
+    `attempts` counts the claims, and only the latest of them may say how it ended. `worst_usd` is what it could cost at
+    most when the batch was planned."""
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"

@@ -1,4 +1,4 @@
-"""What a process that died left behind: runs that nobody closed, and alerts that nobody mailed."""
+"""What a process that died left behind: runs that nobody closed, alerts that nobody mailed, batches nobody works at."""
 
 import logging
 from datetime import timedelta
@@ -9,6 +9,7 @@ from apps.tenants.context import tenant_id_context
 from apps.tenants.platform import require_platform
 
 from . import alerts, ledger, purge
+from .batches.unfinished import resume_paused
 from .models import Alert, Run
 
 log = logging.getLogger(__name__)
@@ -49,4 +50,5 @@ def sweep() -> None:
     if count := close_lost():
         log.warning("%s runs were lost: their process died", count)
     queue_unsent()
+    resume_paused()
     purge.expire()

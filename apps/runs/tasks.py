@@ -1,7 +1,11 @@
+from uuid import UUID
+
 from celery import shared_task
 
 from . import lost
 from .alerts import mail_unsent
+from .batches.unfinished import resume_paused
+from .batches.work import work
 
 
 @shared_task
@@ -12,3 +16,13 @@ def mail_alerts() -> None:
 @shared_task(platform_wide=True)  # of whom runs and alerts were left behind, it finds out itself
 def sweep_runs() -> None:
     lost.sweep()
+
+
+@shared_task(soft_time_limit=800, time_limit=850, max_retries=20)
+def work_batch(batch_id: str) -> None:
+    work(UUID(batch_id))
+
+
+@shared_task(platform_wide=True)  # of every tenant: it looks for what is due, and does it in its tenant's context
+def resume_paused_batches() -> None:
+    resume_paused()

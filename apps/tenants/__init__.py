@@ -11,7 +11,7 @@ A workspace    models, change and settings_views, domains, suspend, audit and de
                audit_views; exporting and archive, leaving, traces, tasks, leaving_views
 Models of AI   flags and flag_views (switches); provider_keys, vault/ (what is encrypted, and with what) and outbound/
                (calls to addresses that a workspace named)
-Files          uploads/ (reads what strangers upload, in processes that can be killed)
+Files          uploads/ (reads what strangers upload, in processes that can be killed), spreadsheet (CSV to take out)
 A house of     silo and move (promote, demote), migrate (which schemas, and as whom)
 its own
 Sitemaps       views (the hub's), workspace_urls (a workspace's), workspace_admin and admin, apps

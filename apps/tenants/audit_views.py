@@ -1,7 +1,5 @@
 """The workspace's log: read by page, filtered, and taken out as CSV."""
 
-import csv
-import io
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time
@@ -23,12 +21,12 @@ from .context import tenant_context
 from .http import WorkspaceRequest
 from .models import AuditEvent, Membership, Tenant
 from .permissions import Permission, needs
+from .spreadsheet import MARK, lines
 from .threads import in_thread
 
 PAGE = 50
 ROWS_AT_ONCE = 1_000
 HEADER = "time (UTC),person,action,what,thing type,thing id,thing,details,ip,browser".split(",")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Events = QuerySet[AuditEvent]
 
@@ -149,7 +147,7 @@ def export_audit_log(request: WorkspaceRequest) -> HttpResponseBase:
 
 async def csv_of(tenant: Tenant, events: Events) -> AsyncIterator[str]:
     """The events as CSV, newest first. Read while it is sent, when the request's own context is left already."""
-    yield "\ufeff" + lines([HEADER])  # the mark by which spreadsheets know UTF-8
+    yield MARK + lines([HEADER])
     rest = events
     while True:
         with tenant_context(tenant):
@@ -173,14 +171,3 @@ def row_of(event: AuditEvent) -> list[str]:
         event.ip or "",
         event.user_agent,
     ]
-
-
-def lines(rows: list[list[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, quoting=csv.QUOTE_ALL).writerows([harmless(cell) for cell in row] for row in rows)
-    return out.getvalue()
-
-
-def harmless(cell: str) -> str:
-    """With an apostrophe before what a spreadsheet would take for a formula and run."""
-    return f"'{cell}" if cell.lstrip(" \u00a0").startswith(FORMULA) else cell

@@ -46,7 +46,11 @@ FEATURES: dict[str, Feature] = {
             "What is uploaded is stored and waits. It is read and indexed once this is switched on again.",
         ),
         Feature("api", "API", "Programs with an API key get an error that says so."),
-        Feature("batch", "Batches", "No batch is begun. Those that the provider already has go on."),
+        Feature(
+            "batch",
+            "Batches",
+            "No batch is begun; those under way pause until it is on again, but for those that a provider has.",
+        ),
     )
 }
 

@@ -12,9 +12,10 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps.tenants.audit import record
-from apps.tenants.audit_views import PAGE, harmless, page_of
+from apps.tenants.audit_views import PAGE, page_of
 from apps.tenants.context import tenant_context
 from apps.tenants.models import AuditEvent, Membership, Tenant
+from apps.tenants.spreadsheet import harmless
 from tests.conftest import Cast, admin, signed_in
 
 URL = "/t/acme/audit/"

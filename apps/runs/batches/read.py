@@ -44,8 +44,8 @@ WORKBOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """`columns` in the file's order; `rows` are read as they are taken: one dict of column to text each, every column in
-    it. `notes` are sentences about what was made of the file, such as how its cells are parted."""
+    """`columns` in the file's order; `rows` are read as they are taken: one dict each, of every column to its text.
+    `notes` are sentences about what was made of the file, such as how its cells are parted."""
 
     columns: tuple[str, ...]
     rows: Iterator[dict[str, str]]
@@ -190,10 +190,10 @@ def parsed(text: str, delimiter: str) -> Iterator[Line]:
 
 
 def delimiter_of(text: str) -> str:
-    """The one that parts the first rows into as many cells as the header, and the most of those that do equally well."""
+    """The one that parts the first rows into as many cells as the header; of those that do equally well, into most."""
     sample, best, best_score = text[:SAMPLE_CHARS], NO_DELIMITER, (0.0, 0)
     for delimiter in DELIMITERS:
-        rows = []
+        rows: list[int] = []
         for line in parsed(sample, delimiter):
             if line.fault or len(rows) == SAMPLE_ROWS:
                 break
@@ -208,7 +208,7 @@ def delimiter_of(text: str) -> str:
 
 
 def json_lines(text: str) -> Sheet:
-    """Objects, one a line, or a list of them. Columns are the fields of all of them, in the order of their appearance."""
+    """Objects, one a line, or a list of them. Columns are the fields of all of them, as they first appear."""
     columns: dict[str, None] = {}
     for number, each in enumerate(objects(text), start=1):
         if isinstance(each, Flaw):

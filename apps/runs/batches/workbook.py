@@ -1,6 +1,6 @@
-"""The first sheet of an Excel workbook as JSON Lines on standard output: `python -m apps.runs.batches.workbook PATH LIMITS`.
+"""The first sheet of an Excel workbook as JSON Lines: `python -m apps.runs.batches.workbook PATH LIMITS`.
 
-Started by apps.runs.batches.read in a process of its own. Lines: {"sheets": [...]} first, then each row's cells as a
+Started by apps.runs.batches.read in a process of its own. It writes {"sheets": [...]} first, then each row's cells as a
 list of text, and {"error": code} at the end if something was wrong. No Django here.
 """
 

@@ -133,6 +133,8 @@ class BatchRow(TenantOwned):
     finished_at = models.DateTimeField(null=True)
     worst_usd = models.DecimalField(max_digits=14, decimal_places=6, default=Decimal(0))
 
+    said: list["BatchResult"]  # what stands already, where a claim brings it along
+
     OPEN: ClassVar[tuple[Status, ...]] = (Status.WAITING, Status.RUNNING)
 
     class Meta:

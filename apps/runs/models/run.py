@@ -29,8 +29,8 @@ class Run(TenantOwned):
     Token counts are inclusive: cached and cache-write tokens are part of the input, reasoning part of the output.
     They and `cost_usd`, null while it runs, are of all its attempts together. `reserved_usd` and `reserved_tokens`
     are what it could have taken at most; budgets hold them until it is closed, which is the ledger's to do.
-    A call made for another one (to classify, judge or repair it) has that one as its `parent`; a call for a batch's row,
-    and those made for it, have the `batch`.
+    A call made for another one (to classify, judge or repair it) has that one as its `parent`. One for a row of a batch
+    has the `batch`, and so have those made for it.
     """
 
     class Kind(models.TextChoices):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from apps.prompts.spec import BadPrompt
@@ -37,7 +37,7 @@ async def answer(batch: Batch, row: BatchRow, steps: Sequence[BatchStep]) -> Ref
     try:
         return await through(batch, row, steps)
     except Superseded:
-        log.info("row %s: attempt %s was superseded", row.pk, row.attempts)
+        log.info("row %s was claimed by another worker", row.pk)
     except (OperationalError, InterfaceError):
         raise
     except Exception:
@@ -96,8 +96,8 @@ def kept(row: BatchRow, result: BatchResult) -> BatchResult:
     return stands
 
 
-def mine(row: BatchRow):  # type: ignore[no-untyped-def]
-    return BatchRow.objects.filter(pk=row.pk, attempts=row.attempts, status=BatchRow.Status.RUNNING)
+def mine(row: BatchRow) -> QuerySet[BatchRow]:
+    return BatchRow.objects.filter(pk=row.pk, worker=row.worker, status=BatchRow.Status.RUNNING)
 
 
 def end(row: BatchRow, status: BatchRow.Status) -> None:

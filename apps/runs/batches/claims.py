@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from math import ceil
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import F, Min, Q, Sum
@@ -79,20 +79,20 @@ def claim(batch: Batch, worker: UUID, *, most: int, held: Collection[UUID]) -> l
         lapsed = Q(status=RUNNING, claimed_until__lt=Now()) & ~Q(pk__in=held)
         rows = BatchRow.objects.filter(claimable | lapsed, batch=batch, attempts__lt=MOST_ATTEMPTS).order_by("number")
         found = within_cap(batch, list(rows.select_for_update(skip_locked=True)[:most]), held)
-        mark(found)
+        mark(found, worker)
     return found
 
 
-def mark(rows: Sequence[BatchRow]) -> None:
+def mark(rows: Sequence[BatchRow], worker: UUID) -> None:
     """The rows are claimed: in the database, and as instances."""
     claimed = BatchRow.objects.filter(pk__in=[row.pk for row in rows])
-    claimed.update(status=RUNNING, attempts=F("attempts") + 1, claimed_until=Now() + LEASE)
+    claimed.update(status=RUNNING, attempts=F("attempts") + 1, claimed_until=Now() + LEASE, worker=worker)
     said: dict[UUID, list[BatchResult]] = {}
-    if any(row.attempts for row in rows):
-        for result in BatchResult.objects.filter(row__in=rows).exclude(status=BatchResult.Status.FAILED):
-            said.setdefault(result.row_id, []).append(result)  # type: ignore[attr-defined]
+    for result in BatchResult.objects.filter(row__in=rows).exclude(status=BatchResult.Status.FAILED):
+        said.setdefault(result.row_id, []).append(result)  # type: ignore[attr-defined]
     for row in rows:
-        row.status, row.attempts, row.said = RUNNING, row.attempts + 1, said.get(row.pk, [])
+        row.status, row.attempts, row.worker = RUNNING, row.attempts + 1, worker
+        row.said = said.get(row.pk, [])
 
 
 def within_cap(batch: Batch, rows: list[BatchRow], held: Collection[UUID]) -> list[BatchRow]:
@@ -129,7 +129,7 @@ def take_first(batch_id: UUID, count: int) -> tuple[Batch, list[BatchStep], list
         open_again(first.filter(status=BatchRow.Status.FAILED))
         lapsed = Q(status=WAITING) | Q(status=RUNNING, claimed_until__lt=Now())
         rows = list(first.filter(lapsed).order_by("number").select_for_update(skip_locked=True))
-        mark(rows)
+        mark(rows, uuid4())
     batch: Batch = Batch.objects.select_related("created_by").get(pk=batch_id)
     return batch, steps_of(batch), rows
 

@@ -110,9 +110,9 @@ class BatchStep(TenantOwned):
 
 
 class BatchRow(TenantOwned):
-    """One row of the file. Whoever claims it has it until `claimed_until`; one that waits isn't claimed before that.
-    `attempts` counts the claims, and only the latest of them may say how it ended. `worst_usd` is what it could cost at
-    most when the batch was planned."""
+    """One row of the file. The `worker` that claims it has it until `claimed_until`, and alone may say how it ended; one
+    that waits isn't claimed before that. `attempts` counts the claims since it was last said to begin anew. `worst_usd`
+    is what it could cost at most when the batch was planned."""
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"
@@ -130,6 +130,7 @@ class BatchRow(TenantOwned):
     error_message = models.CharField(max_length=400, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
+    worker = models.UUIDField(null=True, editable=False)
     finished_at = models.DateTimeField(null=True)
     worst_usd = models.DecimalField(max_digits=14, decimal_places=6, default=Decimal(0))
 

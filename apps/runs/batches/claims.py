@@ -22,6 +22,7 @@ from .costs import steps_of
 from .errors import Refused
 
 LEASE = timedelta(seconds=60)
+AT_ONCE = 16  # rows of a batch, under way
 QUEUED_FOR = timedelta(minutes=10)  # after which a batch that nobody has taken is queued again
 MOST_ATTEMPTS = 8  # claims of one row: whatever kills its worker so often would go on to do so
 RUNNING, WAITING = BatchRow.Status.RUNNING, BatchRow.Status.WAITING

@@ -46,7 +46,10 @@ GOING: dict[str, Any] = {
 
 
 def start(batch: Batch, *, cap_usd: Decimal | None = None) -> None:
-    """Begin a draft. cap_usd: what it may cost at most; None is its worst case, what its preview cost included.
+    """Begin a draft.
+
+    cap_usd: what it may cost at most. None is its worst case, with what its preview has cost and what a killed worker's
+    rows cost that are asked a second time.
 
     Raises Refused, or the Refusal where no model may be asked or none has a price.
     """
@@ -56,7 +59,7 @@ def start(batch: Batch, *, cap_usd: Decimal | None = None) -> None:
             raise Refused("This batch has no prompt yet. Choose one first.")
         claims.open_again(BatchRow.objects.filter(batch=batch, status=BatchRow.Status.FAILED))  # of its preview
         worst = estimate(batch).worst_usd + claims.spent_usd(batch)
-        cap_usd = worst if cap_usd is None else cap_usd
+        cap_usd = worst + twice_asked_usd(batch) if cap_usd is None else cap_usd
         Batch.objects.filter(pk=batch.pk).update(**GOING, started_at=Now(), worst_usd=worst, cap_usd=cap_usd)
         record("batch.started", batch, rows=batch.row_count, most=dollars(cap_usd))
     begin(batch)
@@ -93,7 +96,7 @@ def resume(batch: Batch, *, by_itself: bool = False) -> None:
     with locked(batch, PAUSED, but="Only a batch that is paused can be resumed."):
         agreed = {}
         if batch.cap_usd is not None and not by_itself:
-            agreed["cap_usd"] = max(batch.cap_usd, claims.spent_usd(batch) + estimate(batch).worst_usd)
+            agreed["cap_usd"] = max(batch.cap_usd, rest_usd(batch))
         Batch.objects.filter(pk=batch.pk).update(**GOING, **agreed)
         record("batch.resumed", batch, reason="the reason for its pause is over" if by_itself else "by hand")
     begin(batch)
@@ -116,12 +119,22 @@ def retry_failed(batch: Batch) -> int:
         again = claims.open_again(BatchRow.objects.filter(batch=batch, status=BatchRow.Status.FAILED))
         if not again:
             raise Refused("No row of this batch has failed.")
-        cap_usd = claims.spent_usd(batch) + estimate(batch).worst_usd
-        agreed = {} if batch.cap_usd is None else {"cap_usd": max(batch.cap_usd, cap_usd)}
+        agreed = {} if batch.cap_usd is None else {"cap_usd": max(batch.cap_usd, rest_usd(batch))}
         Batch.objects.filter(pk=batch.pk).update(**GOING, **agreed, finished_at=None)
         record("batch.retried", batch, rows=again)
     begin(batch)
     return again
+
+
+def rest_usd(batch: Batch) -> Decimal:
+    """What it has cost, and what the rest could cost at most."""
+    return claims.spent_usd(batch) + estimate(batch).worst_usd + twice_asked_usd(batch)
+
+
+def twice_asked_usd(batch: Batch) -> Decimal:
+    """What the rows can cost at most that one worker has under way."""
+    dearest = batch.rows.order_by("-worst_usd").values_list("worst_usd", flat=True)[: claims.AT_ONCE]
+    return sum(dearest, Decimal(0))
 
 
 def finish(batch: Batch) -> bool:

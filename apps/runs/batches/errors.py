@@ -16,9 +16,12 @@ class Flaw:
     column: str = ""
 
     def __str__(self) -> str:
-        where = ", ".join(
-            [*[f"row {self.row:,}"] * (self.row is not None), *[f"column “{self.column}”"] * bool(self.column)]
-        )
+        places = []
+        if self.row is not None:
+            places.append(f"row {self.row:,}")
+        if self.column:
+            places.append(f"column “{self.column}”")
+        where = ", ".join(places)
         said = f"{where}: {self.message}" if where else self.message
         return f"{said[0].upper()}{said[1:]} {self.action}"
 

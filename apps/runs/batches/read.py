@@ -177,7 +177,7 @@ def separated(text: str) -> tuple[Iterator[Line], list[str]]:
 
 
 def parsed(text: str, delimiter: str) -> Iterator[Line]:
-    csv.field_size_limit(max(len(text), 1))  # our own limit has a sentence
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # everybody's; our own limit has a sentence
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:

@@ -28,7 +28,6 @@ from .costs import FEATURE, steps_of
 log = logging.getLogger(__name__)
 
 SLICE_S = 20.0
-AT_ONCE = 16
 RENEW_EVERY_S = 15.0
 AFTER_BUSY_S = 5
 FAILURES_IN_A_ROW = 20
@@ -49,7 +48,7 @@ class Slice:
     steps: list[BatchStep]
     worker: UUID = field(default_factory=uuid4)
     ends_at: float = field(default_factory=lambda: time.monotonic() + SLICE_S)
-    limit: int = AT_ONCE
+    limit: int = claims.AT_ONCE
     is_over: bool = False
     after_s: int = 0  # how long the next slice should wait
     under_way: dict["asyncio.Task[Refusal | None]", BatchRow] = field(default_factory=dict)

@@ -110,9 +110,9 @@ class BatchStep(TenantOwned):
 
 
 class BatchRow(TenantOwned):
-    """One row of the file. The `worker` that claims it has it until `claimed_until`, and alone may say how it ended; one
-    that waits isn't claimed before that. `attempts` counts the claims since it was last said to begin anew. `worst_usd`
-    is what it could cost at most when the batch was planned."""
+    """One row of the file. The `worker` that claims it has it until `claimed_until`, and alone may say how it ended;
+    one that waits isn't claimed before that. `attempts` counts the claims since it was last told to begin anew.
+    `worst_usd` is what it could cost at most when the batch was planned."""
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"
@@ -146,7 +146,9 @@ class BatchRow(TenantOwned):
         indexes = [
             models.Index(fields=["batch", "status"], name="batch_row_by_status"),
             models.Index(
-                fields=["batch", "number"], name="batch_row_open", condition=Q(status__in=("waiting", "running"))
+                fields=["batch", "number"],
+                name="batch_row_open",
+                condition=Q(status__in=("waiting", "running")),
             ),
             models.Index(
                 fields=["batch", "-finished_at"], name="batch_row_by_end", condition=Q(finished_at__isnull=False)

@@ -19,17 +19,19 @@ TASKS = {
     ),
     SYSTEM: (
         "apps.knowledge.tasks.queue_orphaned_documents",
+        "apps.runs.tasks.resume_paused_batches",
         "apps.runs.tasks.sweep_runs",
         "apps.tenants.tasks.copy_queue_weights",
         "apps.tenants.tasks.erase_workspace",
         "apps.tenants.tasks.finish_leaving",
     ),
     INGEST: ("apps.knowledge.tasks.ingest_document",),
-    BATCH: (),
+    BATCH: ("apps.runs.tasks.work_batch",),
 }
 
 # For beat: seconds from one time to the next. Each is of no tenant, and finds out itself for whom there is work.
 EVERY_S = {
+    "apps.runs.tasks.resume_paused_batches": 60,
     "apps.runs.tasks.sweep_runs": 60,
     "apps.knowledge.tasks.queue_orphaned_documents": 600,
     "apps.tenants.tasks.copy_queue_weights": 3_600,

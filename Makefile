@@ -17,7 +17,7 @@ export PORT
 unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time of every later start
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions bench-gateway bench-ledger evals lock clean reset
+.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions bench-gateway bench-ledger bench-queue evals lock clean reset
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -8,7 +8,9 @@ The door       hosts (which names are ours), middleware and sockets (find the wo
 People         signup, forms, accounts and account_views, authenticators, sessions, session_store; members, invitations,
                member_views
 A workspace    models, change and settings_views, domains, suspend, audit and deeds (the log, and how it reads),
-               audit_views; exporting and archive, leaving, traces, tasks, leaving_views
+               audit_views; exporting and archive, leaving, traces, leaving_views
+Background     tasks, once (what they do outside is done once), dead_letters and dead_letter_admin (what was given up),
+work           queue_weight, queue_admin
 Models of AI   flags and flag_views (switches); provider_keys, vault/ (what is encrypted, and with what) and outbound/
                (calls to addresses that a workspace named)
 Files          uploads/ (reads what strangers upload, in processes that can be killed), spreadsheet (CSV to take out)

@@ -1,10 +1,10 @@
 """Messages that kombu's own transport left in Redis, at an upgrade: they join the fair queues."""
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from kombu.utils.json import loads
 from redis import Redis
 
 from config import queues
@@ -21,10 +21,10 @@ def adopt(client: Redis) -> int:
     from .line import Line
 
     line, count = Line(client), 0
-    for name, raw in waiting(client):
-        count += line.adopt_waiting(name, raw, *place(json.loads(raw)))
     for tag, raw in held(client):
-        count += line.adopt_held(tag, *place(json.loads(raw)[0]))
+        count += line.adopt_held(tag, *place(loads(raw)[0]))
+    for name, raw in waiting(client):
+        count += line.adopt_waiting(name, raw, *place(loads(raw)))
     return count
 
 

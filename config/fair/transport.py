@@ -4,7 +4,6 @@ Only the application's own queues are fair. Replies to `celery inspect` and such
 """
 
 import functools
-import json
 from datetime import datetime
 from queue import Empty
 from time import monotonic
@@ -13,6 +12,7 @@ from typing import Any
 import redis
 from kombu.transport import redis as stock
 from kombu.transport import virtual
+from kombu.utils.json import dumps, loads
 
 from config import queues
 
@@ -192,13 +192,13 @@ def entry(message: dict[str, Any]) -> tuple[str, str, str, str | float, int | st
         headers.get("task") or "",
         "" if headers.get(COST) is None else headers[COST],
         round(datetime.fromisoformat(eta).timestamp() * 1000) if eta else "",
-        json.dumps(message),
+        dumps(message),
     )
 
 
 def message(body: bytes, tries: int) -> dict[str, Any]:
     """As it was published, for Celery. Its time has come; the worker need not wait for that again."""
-    payload: dict[str, Any] = json.loads(body)
+    payload: dict[str, Any] = loads(body)
     payload["headers"] |= {"eta": None, TRIES: tries}
     if tries > 1:
         payload["properties"]["delivery_info"]["redelivered"] = True

@@ -46,6 +46,11 @@ def fail_twice(self, word: str) -> None:
     log(word)
 
 
+@app.task(platform_wide=True)
+def give_up(document_id: str) -> None:
+    raise ValueError("never")
+
+
 @app.task(platform_wide=True, ignore_result=False)
 def double(number: int) -> int:
     return 2 * number

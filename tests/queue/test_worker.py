@@ -5,8 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+
+from apps.tenants.models import DeadLetter
 
 from . import app
 from .workers import Stage, kill, staged, wait_until
@@ -27,8 +30,11 @@ AFTER_THE_TURN = DIES.format(where="Channel._taken")
 AFTER_THE_MESSAGE = DIES.format(where="virtual.Transport._deliver")
 
 
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "platform"])
+
+
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(transactional_db: None, tmp_path: Path) -> Iterator[Stage]:
     with staged(tmp_path) as stage:
         yield stage
 
@@ -40,7 +46,13 @@ def test_tasks_are_done_once_though_redis_is_killed_meanwhile(stage: Stage) -> N
     stage.publish(app.fail_twice, "third time", queue="ingest")
     stage.publish(app.doubles, 10, queue="interactive")
     stage.publish(app.die_once, "survived", queue="batch")
+    stage.publish(app.give_up, str(UUID(int=7)), queue="batch")
     stage.wait_for("first", "then", "later", "third time", "survived", "sum 90")
+    letters = DeadLetter.unscoped.using("platform")
+    wait_until(lambda: letters.exists())
+    assert [(each.task, each.args, each.error_message) for each in letters.all()] == [
+        ("tests.queue.app.give_up", [str(UUID(int=7))], "never")
+    ]
     stage.publish(app.sit, "long", queue="batch")
     stage.publish(app.say, "far", countdown=3_600, queue="batch")
     stage.wait_for("long began")

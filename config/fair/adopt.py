@@ -28,15 +28,17 @@ def adopt(client: Redis) -> int:
     return count
 
 
-def waiting(client: Redis) -> Iterator[tuple[str, bytes]]:
+def waiting(client: Redis) -> Iterator[tuple[str, Any]]:
     for name in LISTS:
         while found := client.lindex(name, -1):
             yield name, found
 
 
-def held(client: Redis) -> Iterator[tuple[bytes, bytes]]:
-    for tag in client.zrangebyscore("unacked_index", "-inf", time.time() - HELD_FOR_S):
-        if raw := client.hget("unacked", tag):
+def held(client: Redis) -> Iterator[tuple[Any, Any]]:
+    tags: Any = client.zrangebyscore("unacked_index", "-inf", time.time() - HELD_FOR_S)
+    for tag in tags:
+        raw: Any = client.hget("unacked", tag)
+        if raw:
             yield tag, raw
 
 

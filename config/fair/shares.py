@@ -105,8 +105,8 @@ def served(client: Redis, queue: str, now: float) -> dict[bytes, tuple[int, floa
 def workers(client: Redis) -> list[Worker]:
     """Those that said lately that they live, by name. Raises RedisError."""
     now = time.time()
-    seen = client.zrange("queue:consumers", 0, -1, withscores=True)
-    says = client.hgetall("queue:workers")
+    seen: Any = client.zrange("queue:consumers", 0, -1, withscores=True)
+    says: Any = client.hgetall("queue:workers")
     found = []
     for name, at_ms in seen:
         said = json.loads(says.get(name, b"{}"))

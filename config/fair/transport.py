@@ -84,7 +84,9 @@ class Channel(stock.Channel):
     tick_s = TICK_S
     gone_after_s = GONE_AFTER_S
     _waits_for_turn = False
-    from_transport_options = (*stock.Channel.from_transport_options, "tick_s", "gone_after_s")
+    _in_poll: Any = False
+    _brpop_sent_at: Any = None
+    from_transport_options: Any = (*stock.Channel.from_transport_options, "tick_s", "gone_after_s")
 
     @functools.cached_property
     def line(self) -> Line:
@@ -147,7 +149,7 @@ class Channel(stock.Channel):
         self.connection._deliver(self._taken(queue, tenant, start), queue)
         return True
 
-    def _get(self, queue: str) -> dict[str, Any]:
+    def _get(self, queue: str, timeout: Any = None) -> dict[str, Any]:
         if queue not in queues.ALL:
             return super()._get(queue)  # type: ignore[no-any-return]
         self.holder.serve(queue)

@@ -189,7 +189,7 @@ def discard(version: PromptVersion) -> None:
         record("prompt.discarded", version)
         try:
             version.delete()
-        except ProtectedError:
+        except ProtectedError:  # by runs, or by batches
             raise Refused(f"Version {version.number} has been tried, so it is kept: its answers point at it.") from None
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -169,10 +169,13 @@ def begin(batch: Batch) -> None:
 
 
 def queue(batch: Batch, *, after_s: int = 0) -> None:
-    """Hand the batch to the workers, in a while if `after_s`. What the queue forgets, `unfinished` queues again."""
+    """Hand the batch to the workers, in a while if `after_s`; a worker that is at it still does so itself when its turn
+    ends. What the queue forgets, `unfinished` queues again."""
     from ..tasks import work_batch
 
-    Batch.objects.filter(pk=batch.pk, worker=None).update(worked_until=Now() + claims.QUEUED_FOR)
+    left = Batch.objects.filter(Q(worker=None) | Q(worked_until__lt=Now()), pk=batch.pk)
+    if not left.update(worker=None, worked_until=Now() + claims.QUEUED_FOR):
+        return
     try:
         work_batch.apply_async((str(batch.pk),), countdown=after_s or None)
     except BrokerError:

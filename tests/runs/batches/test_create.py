@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apps.prompts import publish
 from apps.runs.batches.control import start
 from apps.runs.batches.create import PlannedStep, create, estimate, plan, suggested
 from apps.runs.batches.errors import BadFile, Refused
@@ -189,6 +190,14 @@ def test_a_draft_is_planned_anew_as_often_as_one_likes(acme: Cast) -> None:
     step = BatchStep.objects.get()
     assert (step.prompt_version, step.label, str(step)) == (other, "Tell them", "Tell them")
     assert estimate(batch).worst_usd == batch.worst_usd
+
+
+def test_a_version_that_a_batch_uses_is_kept(acme: Cast) -> None:
+    batch = draft(acme.alice, 1)
+
+    with pytest.raises(publish.Refused, match="has been in use, so it is kept"):
+        publish.discard(batch.steps.get().prompt_version)
+    assert batch.steps.exists()
 
 
 def test_columns_are_found_by_the_variables_names(acme: Cast) -> None:

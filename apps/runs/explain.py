@@ -30,6 +30,8 @@ FAULTS = {
     "deadline_exceeded": ("The model took too long.", "Ask again; a shorter question is answered sooner."),
     "truncated": ("The answer ended before it was complete.", "Ask again."),
     "circuit_open": ("The model has been failing, and is left alone for a moment.", "Try again in a minute."),
+    "expired": ("The provider’s day was over before it came to this.", "Try it again, or without waiting a day."),
+    "cancelled": ("It was cancelled before it was asked.", "Try it again if it is wanted after all."),
     "interrupted": ("The connection to the model broke while it was answering.", "Ask again."),
 }
 

@@ -14,6 +14,8 @@
     ├── BadRequest               400, 422: our fault, the same everywhere
     │   ├── SchemaRefused        the same from a server that may not know schemas; they can be put into words
     │   └── SchemaUnsupported    a schema for a provider that writes no structured answers
+    ├── Expired                  a line of a batch that the provider's day was over for
+    ├── Cancelled                a line of a batch that was cancelled before it was asked
     └── Interrupted              any of the above after the reader has seen the first words; carries the cause
 
 What each says about itself:
@@ -29,6 +31,8 @@ What each says about itself:
     ModelNotFound        no         yes*      no    no
     BadRequest           no         no        no    no
     SchemaUnsupported    no         yes       yes   no
+    Expired              yes        no        no    no
+    Cancelled            no         no        no    no
     Interrupted          no         no        yes   counts
 
 retryable: the same call may work a little later (never before retry_after_s). fallback: another target may answer
@@ -184,6 +188,15 @@ class SchemaUnsupported(BadRequest):
     code = "schema_unsupported"
     fallback = True
     show = True
+
+
+class Expired(GatewayError):
+    code = "expired"
+    retryable = True
+
+
+class Cancelled(GatewayError):
+    code = "cancelled"
 
 
 class Interrupted(GatewayError):

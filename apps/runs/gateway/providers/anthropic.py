@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,25 +58,28 @@ class AnthropicProvider(StreamingProvider):
         return client
 
     async def start(self, client: Any, request: Request, model: str) -> Stream:
-        from anthropic import omit
+        body = self.body(request, model)
+        # The newest models refuse a temperature, so the SDK has no argument for it; older ones take it.
+        more = {"temperature": body.pop("temperature")} if "temperature" in body else None
+        stream: Stream = await client.messages.create(**body, extra_body=more, stream=True)
+        return stream
 
+    def body(self, request: Request, model: str) -> dict[str, Any]:
+        """What the request says of itself, however it is sent."""
         system = [message for message in request.messages if message.role == "system"]
         turns = [message for message in request.messages if message.role != "system"]
         marked = marks([*system, *turns], model)
-        stream: Stream = await client.messages.create(
-            model=model,
-            system=content(system, marked, at=0) if system else omit,
-            messages=[
-                {"role": turn.role, "content": content([turn], marked, at=at)}
-                for at, turn in enumerate(turns, len(system))
-            ],
-            max_tokens=request.max_output_tokens,
-            output_config={"format": self.form(request.schema, model)} if request.schema is not None else omit,
-            # The newest models refuse a temperature, so the SDK has no argument for it; older ones take it.
-            extra_body=None if request.temperature is None else {"temperature": request.temperature},
-            stream=True,
-        )
-        return stream
+        messages = [
+            {"role": turn.role, "content": content([turn], marked, at=at)} for at, turn in enumerate(turns, len(system))
+        ]
+        body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": request.max_output_tokens}
+        if system:
+            body["system"] = content(system, marked, at=0)
+        if request.schema is not None:
+            body["output_config"] = {"format": self.form(request.schema, model)}
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        return body
 
     def form(self, schema: dict[str, Any], model: str) -> dict[str, Any]:
         from anthropic import transform_schema
@@ -163,12 +167,17 @@ def note_usage(reported: AnthropicUsage | MessageDeltaUsage, draft: Draft) -> No
     if of_output := reported.output_tokens_details:
         draft.counts["thinking"] = of_output.thinking_tokens or 0
 
-    read, written = draft.counts["cache_read_input_tokens"], draft.counts["cache_creation_input_tokens"]
-    draft.usage = Usage(
-        input_tokens=draft.counts["input_tokens"] + read + written,
-        output_tokens=draft.counts["output_tokens"],
+    draft.usage = inclusive(draft.counts)
+
+
+def inclusive(counts: Counter[str]) -> Usage:
+    """From Anthropic's counts by their names, those of one hour's writes as "1h" and of thoughts as "thinking"."""
+    read, written = counts["cache_read_input_tokens"], counts["cache_creation_input_tokens"]
+    return Usage(
+        input_tokens=counts["input_tokens"] + read + written,
+        output_tokens=counts["output_tokens"],
         cached_tokens=read,
-        cache_write_tokens=written - draft.counts["1h"],
-        cache_write_1h_tokens=draft.counts["1h"],
-        reasoning_tokens=draft.counts["thinking"],
+        cache_write_tokens=written - counts["1h"],
+        cache_write_1h_tokens=counts["1h"],
+        reasoning_tokens=counts["thinking"],
     )

@@ -52,18 +52,17 @@ class OpenAIProvider(StreamingProvider):
         # objects of requests and events takes it longer than all the rest.
         stream: Stream = await client.post(
             "/chat/completions",
-            body={
-                "model": model,
-                "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-                "stream": True,
-                "stream_options": {"include_usage": True},
-                **self.options(request),
-            },
+            body={**self.body(request, model), "stream": True, "stream_options": {"include_usage": True}},
             cast_to=object,
             stream=True,
             stream_cls=AsyncStream[object],
         )
         return stream
+
+    def body(self, request: Request, model: str) -> dict[str, Any]:
+        """What the request says of itself, however it is sent."""
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        return {"model": model, "messages": messages, **self.options(request)}
 
     def options(self, request: Request) -> dict[str, Any]:
         options: dict[str, Any] = {name_of_limit(self.base_url): request.max_output_tokens}

@@ -47,6 +47,7 @@ class ModelPriceAdmin(ModelAdmin):
     list_display = (
         "provider",
         "model",
+        "processing",
         "valid_from",
         "valid_to",
         "min_input_tokens",
@@ -54,7 +55,7 @@ class ModelPriceAdmin(ModelAdmin):
         "output_usd",
         "source",
     )
-    list_filter = ("provider",)
+    list_filter = ("provider", "processing")
     search_fields = ("model",)
     ordering = ("provider", "model", "-valid_from")
 

@@ -18,8 +18,8 @@ from .chain import Choice
 from .configuration import Configuration
 from .gateway.pricing import UnknownPrice, most_usd
 from .gateway.types import Attempt, Price, Request
-from .models import CachedAnswer, Run
-from .refusals import KeyClosed, NoModelAllowed, Refusal, SwitchedOff, Unpriced
+from .models import CachedAnswer, Processing, Run
+from .refusals import KeyClosed, NoHalfPrice, NoModelAllowed, Refusal, SwitchedOff, Unpriced
 from .route import Route
 
 STALE_AT_MOST = 5  # times in a row; somebody would have to change settings within every millisecond
@@ -34,6 +34,7 @@ class Call:
     run: Run
     tier: Tier | None = None
     model: str = ""  # this one alone; the tier's others aren't asked
+    processing: Processing = Processing.ONLINE
     cache: CacheQuery | None = None
     request: Request = field(init=False)  # what the guard left of it
     flags: tuple[str, ...] = ()
@@ -138,7 +139,9 @@ def bound_usd(request: Request, prices: Sequence[Price]) -> Decimal:
 
 def affordable(call: Call, tier: Tier, known: Configuration) -> tuple[Choice, ...]:
     """The models that may be asked: of the tier or of the next one that has any, allowed, with room for the request as
-    far as that is known, and priced. Raises NoModelAllowed, TooLarge or Unpriced.
+    far as that is known, and priced. In a file one alone is asked: the first that has a price for that.
+
+    Raises NoModelAllowed, TooLarge, Unpriced or NoHalfPrice.
     """
     allowed = route.reach(call.request, tier, known)
     allowed = tuple(choice for choice in allowed if not call.model or choice.target.model == call.model)
@@ -146,12 +149,16 @@ def affordable(call: Call, tier: Tier, known: Configuration) -> tuple[Choice, ..
         raise NoModelAllowed
     priced = []
     for choice in allowed:
-        prices = chain.prices(choice, known)
+        prices = chain.prices(choice, known, call.processing)
         try:
             bound = bound_usd(call.request, prices)
         except UnknownPrice:
             continue
         priced.append(replace(choice, prices=prices, bound_usd=bound))
+    if call.processing == Processing.BATCH:
+        if not priced:
+            raise NoHalfPrice
+        return tuple(priced[:1])
     if not priced:
         raise Unpriced([str(choice.target) for choice in allowed])
     return tuple(priced)

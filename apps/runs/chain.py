@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -20,11 +21,14 @@ from .configuration import Configuration
 from .gateway.breaker import circuit_key
 from .gateway.providers.anthropic import AnthropicProvider
 from .gateway.providers.base import Provider
+from .gateway.providers.batch_anthropic import AnthropicBatches
+from .gateway.providers.batch_openai import OpenAIBatches
+from .gateway.providers.batches import Batches
 from .gateway.providers.minilm import MiniLM
 from .gateway.providers.offline import OfflineProvider
 from .gateway.providers.openai import OpenAIProvider
 from .gateway.types import Endpoint, Price, Target
-from .models import ModelRoute
+from .models import ModelRoute, Processing
 
 OFFLINE = Target("offline", "extractive-1")
 OWN_CLIENTS = 500  # of workspaces' own accounts, kept open in one event loop
@@ -110,16 +114,19 @@ def allowed_only(found: Iterable[Choice], names: Collection[str]) -> list[Choice
     return [choice for choice in found if not names or choice.target.model in names]
 
 
-def prices(choice: Choice, configuration: Configuration) -> tuple[Price, ...]:
+def prices(
+    choice: Choice, configuration: Configuration, processing: Processing = Processing.ONLINE
+) -> tuple[Price, ...]:
     """Every price that may hold for a call: one, and those of long contexts. Empty for a model without a price."""
     account = choice.account
     if account is None:
-        return configuration.prices_of(choice.target)
-    if account.input_usd is not None:
-        return (Price(input=account.input_usd, output=account.output_usd),)
+        return configuration.prices_of(choice.target, processing)
+    if account.input_usd is not None:  # what files cost there, nobody has said
+        own = Price(input=account.input_usd, output=account.output_usd)
+        return (own,) if processing == Processing.ONLINE else ()
     if account.base_url:  # another's server: what the makers of a model charge says nothing of it
         return ()
-    return configuration.prices_of(Target(account.kind, choice.target.model))
+    return configuration.prices_of(Target(account.kind, choice.target.model), processing)
 
 
 def endpoint(choice: Choice) -> Endpoint:
@@ -143,6 +150,16 @@ def connect(choice: Choice) -> Provider:
             clients.clear()
         clients[known_by] = own_client(account) if account else installed_client(name)
     return clients[known_by]
+
+
+def batches(choice: Choice) -> Batches[Any]:
+    """Files of requests for the choice's model, through the same client. Call it in a running event loop."""
+    provider = connect(choice)
+    if isinstance(provider, AnthropicProvider):
+        return AnthropicBatches(provider, choice.target.model)
+    if isinstance(provider, OpenAIProvider):
+        return OpenAIBatches(provider, choice.target.model)
+    raise LookupError(f"{choice.target} takes no files.")
 
 
 def account_key(account: ProviderKey) -> object:

@@ -16,7 +16,7 @@ from apps.tenants.context import require_tenant_id
 from apps.tenants.models import ApiKey, Flag, ProviderKey, Tenant, Tier
 
 from .gateway.types import Price, Target
-from .models import ModelPrice, ModelRoute, Policy
+from .models import ModelPrice, ModelRoute, Policy, Processing
 
 KEPT = 2_000  # workspaces, in one process
 
@@ -28,7 +28,7 @@ class Everybody:
     """What holds for every workspace."""
 
     revision: int
-    prices: Mapping[Target, tuple[ModelPrice, ...]]
+    prices: Mapping[tuple[Target, Processing], tuple[ModelPrice, ...]]
     routes: tuple[ModelRoute, ...]
     off: frozenset[str]
 
@@ -66,12 +66,12 @@ class Configuration:
         """The tier, or the dearest that the workspace's plan allows."""
         return min(tier, self.highest_tier, key=ORDER.index)
 
-    def prices_of(self, target: Target) -> tuple[Price, ...]:
+    def prices_of(self, target: Target, processing: Processing = Processing.ONLINE) -> tuple[Price, ...]:
         """Every price of a model that is in force today, that of the longest requests last."""
         today = datetime.now(UTC).date()
         rows = {
             row.min_input_tokens: row
-            for row in self.everybody.prices.get(target, ())
+            for row in self.everybody.prices.get((target, processing), ())
             if row.valid_from <= today and (row.valid_to is None or row.valid_to > today)
         }
         return tuple(row.price() for row in rows.values())
@@ -132,13 +132,13 @@ def everybodys_revision() -> int:
 
 
 def read_everybody(revision: int) -> Everybody:
-    prices: dict[Target, list[ModelPrice]] = {}
+    prices: dict[tuple[Target, Processing], list[ModelPrice]] = {}
     # A later price of the same length replaces an earlier one.
     for row in ModelPrice.objects.order_by("min_input_tokens", "valid_from"):
-        prices.setdefault(Target(row.provider, row.model), []).append(row)
+        prices.setdefault((Target(row.provider, row.model), Processing(row.processing)), []).append(row)
     return Everybody(
         revision=revision,
-        prices={target: tuple(rows) for target, rows in prices.items()},
+        prices={priced: tuple(rows) for priced, rows in prices.items()},
         routes=tuple(ModelRoute.objects.filter(is_on=True, tenant_id=None).order_by("position", "id")),
         off=frozenset(Flag.objects.filter(is_on=False, tenant_id=None).values_list("name", flat=True)),
     )

@@ -32,6 +32,7 @@ FAULTS = {
     "circuit_open": ("The model has been failing, and is left alone for a moment.", "Try again in a minute."),
     "expired": ("The provider’s day was over before it came to this.", "Try it again, or without waiting a day."),
     "cancelled": ("It was cancelled before it was asked.", "Try it again if it is wanted after all."),
+    "no_result": ("The provider took it and never said what came of it.", "Try it again."),
     "interrupted": ("The connection to the model broke while it was answering.", "Ask again."),
 }
 

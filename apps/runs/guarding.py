@@ -26,6 +26,7 @@ from .noticed import (
 )
 from .refusals import Objectionable, TooLarge
 
+NOTHING = Request((), 1)  # what an answer is read by, where nothing of its request matters
 LONG_CHARS = 50_000  # reading more would hold up whoever else this process serves
 
 
@@ -46,11 +47,11 @@ async def before(request: Request, *, configuration: Configuration, run: Run) ->
     policy = configuration.policy
     refuse_too_long(request, policy)
     if sum(len(message.content) for message in request.messages) > LONG_CHARS:
-        cleaned, flags = await asyncio.to_thread(cleaned_and_seen, request)
+        safe, flags = await asyncio.to_thread(cleaned_and_seen, request)
     else:
-        cleaned, flags = cleaned_and_seen(request)
+        safe, flags = cleaned_and_seen(request)
     if run.purpose != Run.Purpose.ANSWER:
-        return Guarded(cleaned)
+        return Guarded(safe)
     if INJECTION in flags and policy.on_injection == Policy.Guard.BLOCK:
         raise Objectionable(
             "This reads like an attempt to give the assistant other orders, which this workspace refuses.",
@@ -59,7 +60,7 @@ async def before(request: Request, *, configuration: Configuration, run: Run) ->
             flags=tuple(flags),
         )
     if policy.moderates and run.parent is None:
-        said = await moderate(question_of(cleaned), known=configuration, about=run, is_written=False)
+        said = await moderate(question_of(safe), known=configuration, about=run, is_written=False)
         if said is None:
             flags.append(UNMODERATED)
         elif said.flagged:
@@ -70,7 +71,7 @@ async def before(request: Request, *, configuration: Configuration, run: Run) ->
                     "Ask it in other words.",
                     flags=tuple(flags),
                 )
-    return Guarded(cleaned, tuple(flags))
+    return Guarded(safe, tuple(flags))
 
 
 def refuse_too_long(request: Request, policy: Policy) -> None:
@@ -93,13 +94,17 @@ def cleaned_and_seen(request: Request) -> tuple[Request, list[str]]:
         flags.append(INJECTION)
     if any(speaks_to_models(passage) for passage in request.passages):
         flags.append(INJECTION_IN_PASSAGE)
-    cleaned = replace(
+    return cleaned(request), flags
+
+
+def cleaned(request: Request) -> Request:
+    """The request without what nobody sees."""
+    return replace(
         request,
         messages=tuple(cleanly(message) for message in request.messages),
         passages=tuple(replace(passage, text=clean(passage.text).text) for passage in request.passages),
         question=clean(request.question).text,
     )
-    return cleaned, flags
 
 
 def cleanly(message: Message) -> Message:

@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from apps.tenants.context import tenant_id_context
@@ -10,7 +11,7 @@ from apps.tenants.platform import require_platform
 
 from . import alerts, ledger, purge
 from .batches.unfinished import resume_paused
-from .models import Alert, Run
+from .models import Alert, ProviderLine, Run
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +22,12 @@ AFTER = timedelta(minutes=10)
 def close_lost(after: timedelta = AFTER) -> int:
     """Close every tenant's runs that can't be under way any more, at all that they had reserved; returns how many.
 
-    after: the least age; none where nothing else is running.
+    after: the least age; none where nothing else is running. Those that a provider has in a file take a day.
     A run that ends after all corrects that: the ledger takes its real cost then.
     """
+    in_a_file = ProviderLine.unscoped.filter(run=OuterRef("pk"), settled_at=None)
     lost = Run.unscoped.using(require_platform()).filter(
-        status=Run.Status.RUNNING, created_at__lte=timezone.now() - after
+        ~Exists(in_a_file), status=Run.Status.RUNNING, created_at__lte=timezone.now() - after
     )
     closed = 0
     for tenant_id, run_id in lost.order_by("created_at").values_list("tenant_id", "id"):

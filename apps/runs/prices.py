@@ -8,10 +8,11 @@ from typing import Any
 from django.utils import timezone
 from genai_prices.data_snapshot import get_snapshot
 
-from .models import ModelPrice
+from .models import ModelPrice, Processing
 
 PROVIDERS = ("openai", "anthropic")
 LONG_AGO = date(2000, 1, 1)
+BATCH = {"processing": "batch"}  # which of a model's variants are the prices of files
 # What runs on our own machine is priced at nothing, which is not the same as having no price.
 FREE = (("offline", "extractive-1"), ("local", "all-MiniLM-L6-v2-int8"))
 
@@ -25,11 +26,19 @@ def sync() -> int:
     return ModelPrice.objects.count() - before
 
 
-def enter(provider: str, model: str, *, input_usd: Decimal, output_usd: Decimal) -> ModelPrice:
+def enter(
+    provider: str,
+    model: str,
+    *,
+    input_usd: Decimal,
+    output_usd: Decimal,
+    processing: Processing = Processing.ONLINE,
+) -> ModelPrice:
     """What requests of any length to a model cost from today on, in US dollars per million tokens."""
     price, _ = ModelPrice.objects.update_or_create(
         provider=provider,
         model=model,
+        processing=processing,
         valid_from=timezone.now().date(),
         min_input_tokens=0,
         defaults={"input_usd": input_usd, "output_usd": output_usd, "source": "entered by hand"},
@@ -40,13 +49,15 @@ def enter(provider: str, model: str, *, input_usd: Decimal, output_usd: Decimal)
 def rows_of(provider: Any) -> list[ModelPrice]:
     rows = []
     for model in provider.models:
-        dated = model.prices if isinstance(model.prices, list) else [model.prices]
-        starts = [start_of(entry) for entry in dated]
-        for entry, start, end in zip(dated, starts, [*starts[1:], None], strict=True):
-            prices = getattr(entry, "prices", entry)
-            rows += [
-                row(provider.id, model.id, start, end, minimum, amounts) for minimum, amounts in tiers(prices).items()
-            ]
+        online = model.prices if isinstance(model.prices, list) else [model.prices]
+        batch = [variant for variant in model.price_variants or () if variant.when == BATCH]
+        for processing, dated in ((Processing.ONLINE, online), (Processing.BATCH, batch)):
+            starts = [start_of(entry) for entry in dated]
+            for entry, start, end in zip(dated, starts, [*starts[1:], None], strict=True):
+                for minimum, amounts in tiers(getattr(entry, "prices", entry)).items():
+                    made = row(provider.id, model.id, start, end, minimum, amounts)
+                    made.processing = processing
+                    rows.append(made)
     return rows
 
 

@@ -17,7 +17,7 @@ from apps.tenants.models import ProviderKey
 from apps.tenants.permissions import Permission, needs
 from apps.tenants.vault import Secret, VaultError
 
-from .models import ModelPrice
+from .models import ModelPrice, Processing
 from .provider_key_forms import AddForm, ReplaceForm, UseForm, secret_of
 from .try_key import Trial, try_key
 
@@ -164,7 +164,7 @@ def unpriced(row: ProviderKey) -> list[str]:
     if row.base_url:
         return list(row.model_names)
     now = Q(valid_from__lte=Now()) & (Q(valid_to=None) | Q(valid_to__gt=Now()))
-    found = ModelPrice.objects.filter(now, provider=row.kind, model__in=row.model_names)
+    found = ModelPrice.objects.filter(now, processing=Processing.ONLINE, provider=row.kind, model__in=row.model_names)
     priced = set(found.values_list("model", flat=True))
     return [name for name in row.model_names if name not in priced]
 

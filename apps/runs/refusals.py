@@ -6,6 +6,7 @@
     ├── TooManyRequests   of one person or key in a minute
     ├── TooManyTokens     of the workspace in a day
     ├── Unpriced          no model that could answer has a price
+    ├── NoHalfPrice       the same for files that are answered within a day
     ├── NoModelAllowed    the workspace allows none of the configured models
     ├── SwitchedOff       an operator or the workspace switched the feature off
     ├── KeyClosed         the API key was revoked or has expired
@@ -138,6 +139,13 @@ class Unpriced(Refusal):
             "An operator enters it in the platform's admin under Prices. If it is asked with the workspace's own key, "
             "an owner or admin enters it under Settings, Provider keys.",
         )
+
+
+class NoHalfPrice(Refusal):
+    code = "no_half_price"
+    http_status = 409
+    message = "No model that would be asked has a price for answers within 24 hours."
+    action = "Choose “now” instead, or another tier."
 
 
 class NoModelAllowed(Refusal):

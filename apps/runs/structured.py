@@ -79,6 +79,14 @@ def name_of(schema: type[BaseModel]) -> str:
 
 async def accepted(run: Run, schema: type[BaseModel]) -> bool:
     """Whether the run's answer is valid, and then is `run.value`; else the run is written as malformed."""
+    if checked(run, schema):
+        return True
+    await in_thread(Run.objects.filter(pk=run.pk).update, status=run.status, error_code=run.error_code)
+    return False
+
+
+def checked(run: Run, schema: type[BaseModel]) -> bool:
+    """The same without writing it."""
     if run.finish_reason == "length":
         run.error = Malformed(
             ("the answer was cut off at its greatest length",),
@@ -94,7 +102,6 @@ async def accepted(run: Run, schema: type[BaseModel]) -> bool:
         else:
             return True
     run.status, run.error_code = Run.Status.FAILED, Malformed.code
-    await in_thread(Run.objects.filter(pk=run.pk).update, status=run.status, error_code=run.error_code)
     return False
 
 

@@ -4,6 +4,8 @@ from celery import shared_task
 
 from . import lost
 from .alerts import mail_unsent
+from .batches.due import queue_due
+from .batches.files import follow
 from .batches.unfinished import resume_paused
 from .batches.work import work
 
@@ -26,3 +28,21 @@ def work_batch(batch_id: str) -> None:
 @shared_task(platform_wide=True)  # of every tenant: it looks for what is due, and does it in its tenant's context
 def resume_paused_batches() -> None:
     resume_paused()
+
+
+@shared_task(platform_wide=True)  # of every tenant: it looks for what is due, and has it done in its tenant's turn
+def poll_provider_batches() -> None:
+    queue_due()
+
+
+@shared_task(
+    acks_late=True,
+    soft_time_limit=800,
+    time_limit=850,
+    autoretry_for=(OperationalError, InterfaceError),
+    retry_backoff=True,
+    retry_backoff_max=60,
+    max_retries=20,
+)
+def follow_provider_batch(file_id: str) -> None:
+    follow(UUID(file_id))

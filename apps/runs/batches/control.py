@@ -29,6 +29,11 @@ from .errors import Refused
 log = logging.getLogger(__name__)
 
 MESSAGE_CHARS = 400
+CAP_REACHED = Fault(
+    "cap_reached",
+    "The batch has cost nearly what was agreed to, and its next row could go beyond that.",
+    "Resume it to agree to what the rest could cost.",
+)
 DRAFT, PAUSED, RUNNING, DONE, CANCELLED = (
     Batch.Status.DRAFT,
     Batch.Status.PAUSED,

@@ -22,9 +22,9 @@ from ..chain import Choice
 from ..configuration import Configuration
 from ..gateway.pricing import UnknownPrice, cost_usd, most_usd, price_for
 from ..gateway.types import Price, Usage
-from ..models import Batch, BatchResult, BatchStep, Policy
+from ..models import Batch, BatchResult, BatchStep, Policy, Processing
 from ..prompted import request_of
-from ..refusals import NoModelAllowed, Unpriced
+from ..refusals import NoHalfPrice, NoModelAllowed, Unpriced
 from ..route import CLASSIFIER_CHARS, CLASSIFIER_OUTPUT_TOKENS
 from .mapping import holds, value_of
 
@@ -71,10 +71,10 @@ class Asking:
 
 
 class StepCosts:
-    """The costs of one step by the bytes of a row's values. Raises NoModelAllowed or Unpriced; BadPrompt or BadSchema
-    for a version that can't be sent at all."""
+    """The costs of one step by the bytes of a row's values. Raises NoModelAllowed, Unpriced or NoHalfPrice; BadPrompt
+    or BadSchema for a version that can't be sent at all."""
 
-    def __init__(self, step: BatchStep, known: Configuration) -> None:
+    def __init__(self, step: BatchStep, known: Configuration, processing: Processing = Processing.ONLINE) -> None:
         self.step, version = step, step.prompt_version
         self.counts = count_of_each(version)
         self.variables = {variable.name: variable for variable in version.declared}
@@ -88,13 +88,15 @@ class StepCosts:
         policy = known.policy
         if forced is None and policy.routing == Policy.Routing.FORCED:
             forced = Tier(policy.forced_tier)
-        everywhere = priced(known, route.allowed_tiers(known))
+        everywhere = priced(known, route.allowed_tiers(known), processing)
         self.far = everywhere
-        self.near = (priced_or_none(known, [known.at_most(forced)]) or everywhere) if forced else everywhere
+        near = priced_or_none(known, [known.at_most(forced)], processing) if forced else ()
+        self.near = near or everywhere
         typical = known.at_most(route.planned(request, feature=FEATURE, configuration=known, forced=forced).tier)
-        self.typical_model = (priced_or_none(known, [typical]) or self.near)[0]
-        self.extra = () if forced else tuple(self.asked_besides(known))
-        if version.output_schema:
+        self.typical_model = (priced_or_none(known, [typical], processing) or self.near)[0]
+        is_online = processing == Processing.ONLINE  # in a file nothing is asked besides
+        self.extra = tuple(self.asked_besides(known)) if is_online and not forced else ()
+        if version.output_schema and is_online:
             said = self.output_tokens * BYTES_PER_TOKEN + WORDS_AROUND
             self.extra = (*self.extra, Asking(self.near, self.output_tokens, more_bytes=said))
         self._worst: dict[int, Decimal] = {}
@@ -143,27 +145,33 @@ def count_of_each(version: PromptVersion) -> dict[str, int]:
     return {variable.name: named.count(variable.name) for variable in version.declared}
 
 
-def priced(known: Configuration, tiers: Iterable[Tier]) -> tuple[Priced, ...]:
-    """The models of these tiers that may be asked and have a price. Raises NoModelAllowed or Unpriced."""
+def priced(
+    known: Configuration, tiers: Iterable[Tier], processing: Processing = Processing.ONLINE
+) -> tuple[Priced, ...]:
+    """The models of these tiers that may be asked and have a price. Raises NoModelAllowed, Unpriced or NoHalfPrice."""
     choices = [choice for tier in tiers for choice in route.choices(known, tier)]
     if not choices:
         raise NoModelAllowed
     found = []
     for choice in choices:
-        prices = chain.prices(choice, known)
+        prices = chain.prices(choice, known, processing)
         try:
             most_usd(prices, input_tokens=10**9, output_tokens=1)
         except UnknownPrice:
             continue
         found.append(Priced(choice, prices))
+    if not found and processing == Processing.BATCH:
+        raise NoHalfPrice
     if not found:
         raise Unpriced(sorted({str(choice.target) for choice in choices}))
     return tuple(found)
 
 
-def priced_or_none(known: Configuration, tiers: Iterable[Tier]) -> tuple[Priced, ...]:
+def priced_or_none(
+    known: Configuration, tiers: Iterable[Tier], processing: Processing = Processing.ONLINE
+) -> tuple[Priced, ...]:
     try:
-        return priced(known, tiers)
+        return priced(known, tiers, processing)
     except (NoModelAllowed, Unpriced):
         return ()
 
@@ -211,7 +219,7 @@ def estimate(batch: Batch) -> Estimate:
     Raises Refusal where no model may be asked or none has a price.
     """
     known = configuration.current()
-    costs = [StepCosts(step, known) for step in steps_of(batch)]
+    costs = [StepCosts(step, known, batch.processing) for step in steps_of(batch)]
     worst, typical, counts = ([Decimal(0)] * len(costs) for _ in range(3))
     rows = 0
     for row in batch.rows.filter(status__in=batch.rows.model.OPEN).values_list("input", flat=True).iterator():

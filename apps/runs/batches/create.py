@@ -116,7 +116,7 @@ def check_and_price(batch: Batch) -> Decimal:
     """Write what each row could cost at most; returns the sum. Raises BadFile for values of the wrong type."""
     known = configuration.current()
     try:
-        costs = [StepCosts(step, known) for step in steps_of(batch)]
+        costs = [StepCosts(step, known, batch.processing) for step in steps_of(batch)]
     except (BadPrompt, BadSchema) as error:
         raise Refused(f"The prompt can’t be sent: {error}") from error
     flaws: list[Flaw] = []

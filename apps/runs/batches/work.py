@@ -7,9 +7,7 @@ calls are closed by the sweeper at what they had reserved.
 """
 
 import asyncio
-import contextvars
 import logging
-import threading
 import time
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -17,12 +15,11 @@ from uuid import UUID, uuid4
 from apps.tenants import flags
 from apps.tenants.threads import in_thread
 
-from ..explain import Fault
 from ..models import Batch, BatchRow, BatchStep
 from ..refusals import BudgetBusy, Refusal, SwitchedOff
-from . import claims
+from . import claims, half_price, loop
 from .answer import answer
-from .control import finish, pause_by_itself, queue
+from .control import CAP_REACHED, finish, pause_by_itself, queue
 from .costs import FEATURE, steps_of
 
 log = logging.getLogger(__name__)
@@ -31,13 +28,6 @@ SLICE_S = 20.0
 RENEW_EVERY_S = 15.0
 AFTER_BUSY_S = 5
 FAILURES_IN_A_ROW = 20
-CAP_REACHED = Fault(
-    "cap_reached",
-    "The batch has cost nearly what was agreed to, and its next row could go beyond that.",
-    "Resume it to agree to what the rest could cost.",
-)
-
-_local = threading.local()
 
 
 @dataclass
@@ -66,7 +56,10 @@ def work(batch_id: UUID) -> None:
     """
     worker = uuid4()
     batch = claims.take(batch_id, worker)
-    if batch is None or batch.mode != Batch.Mode.NOW:
+    if batch is None:
+        return
+    if batch.mode == Batch.Mode.WITHIN_A_DAY:
+        half_price.work(batch, worker)
         return
     after_s = 0
     try:
@@ -74,20 +67,13 @@ def work(batch_id: UUID) -> None:
             pause_by_itself(batch, SwitchedOff())
         else:
             turn = Slice(batch, steps_of(batch), worker)
-            run_here(turn)
+            loop.run(go(turn))
             after_s = turn.after_s
     finally:
         claims.leave(batch, worker)
     claims.give_up(batch)
     if not finish(batch):
         queue(batch, after_s=after_s or claims.waits_s(batch))
-
-
-def run_here(turn: Slice) -> None:
-    """In an event loop that the thread keeps, and with it the connections to providers."""
-    if not hasattr(_local, "runner"):
-        _local.runner = asyncio.Runner()
-    _local.runner.run(go(turn), context=contextvars.copy_context())
 
 
 async def go(turn: Slice) -> None:

@@ -16,6 +16,7 @@
     │   └── SchemaUnsupported    a schema for a provider that writes no structured answers
     ├── Expired                  a line of a batch that the provider's day was over for
     ├── Cancelled                a line of a batch that was cancelled before it was asked
+    ├── NoResult                 a line of a batch that the provider said nothing of
     └── Interrupted              any of the above after the reader has seen the first words; carries the cause
 
 What each says about itself:
@@ -33,6 +34,7 @@ What each says about itself:
     SchemaUnsupported    no         yes       yes   no
     Expired              yes        no        no    no
     Cancelled            no         no        no    no
+    NoResult             yes        no        no    no
     Interrupted          no         no        yes   counts
 
 retryable: the same call may work a little later (never before retry_after_s). fallback: another target may answer
@@ -197,6 +199,11 @@ class Expired(GatewayError):
 
 class Cancelled(GatewayError):
     code = "cancelled"
+
+
+class NoResult(GatewayError):
+    code = "no_result"
+    retryable = True
 
 
 class Interrupted(GatewayError):

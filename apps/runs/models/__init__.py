@@ -4,7 +4,8 @@ from .batch import Batch, BatchResult, BatchRow, BatchStep
 from .budget import Alert, Budget, Spend
 from .cache import CachedAnswer
 from .policy import Policy
-from .price import ModelPrice
+from .price import ModelPrice, Processing
+from .provider_batch import ProviderBatch, ProviderLine
 from .route import ModelRoute
 from .run import Run
 
@@ -19,6 +20,9 @@ __all__ = [
     "ModelPrice",
     "ModelRoute",
     "Policy",
+    "Processing",
+    "ProviderBatch",
+    "ProviderLine",
     "Run",
     "Spend",
 ]

@@ -15,6 +15,8 @@ from django.db.models.functions import Now
 from apps.tenants.models import Tier
 from apps.tenants.owned import TenantOwned
 
+from .price import Processing
+
 
 class Batch(TenantOwned):
     """`pause_code` says why a batch paused by itself, empty if somebody paused it; `resumes_at` when it goes on by
@@ -72,6 +74,10 @@ class Batch(TenantOwned):
     @property
     def is_over(self) -> bool:
         return self.status in self.FINISHED
+
+    @property
+    def processing(self) -> Processing:
+        return Processing.BATCH if self.mode == self.Mode.WITHIN_A_DAY else Processing.ONLINE
 
 
 class BatchStep(TenantOwned):

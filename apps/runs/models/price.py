@@ -11,20 +11,32 @@ from django.db.models.functions import Now
 from ..gateway.types import Price
 
 
+class Processing(models.TextChoices):
+    """How a request is sent: one by one, or in a file that is answered within a day."""
+
+    ONLINE = "online", "At once"
+    BATCH = "batch", "Within 24 hours"
+
+
 class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
-    def of(self, provider: str, model: str, *, input_tokens: int = 0) -> "ModelPrice | None":
+    def of(
+        self, provider: str, model: str, *, input_tokens: int = 0, processing: Processing = Processing.ONLINE
+    ) -> "ModelPrice | None":
         """The price in force now for a request of that size, or None: such a call is unpriced, not free."""
-        found = self.filter(provider=provider, model=model, valid_from__lte=Now(), min_input_tokens__lte=input_tokens)
-        found = found.filter(Q(valid_to=None) | Q(valid_to__gt=Now()))
+        found = self.filter(provider=provider, model=model, processing=processing)
+        found = found.filter(Q(valid_to=None) | Q(valid_to__gt=Now()), valid_from__lte=Now())
+        found = found.filter(min_input_tokens__lte=input_tokens)
         return found.order_by("-min_input_tokens", "-valid_from").first()
 
 
 class ModelPrice(models.Model):
-    """US dollars per million tokens of one model from one day on; a long-context tier is a row of its own."""
+    """US dollars per million tokens of one model from one day on. A long-context tier is a row of its own, and so is a
+    price for files that are answered within a day: a model without one isn't asked so."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     provider = models.CharField(max_length=40)
     model = models.CharField(max_length=120)
+    processing = models.CharField(max_length=6, choices=Processing, default=Processing.ONLINE)
     valid_from = models.DateField()
     valid_to = models.DateField(null=True, blank=True, help_text="The first day it no longer holds.")
     min_input_tokens = models.PositiveIntegerField(
@@ -42,7 +54,8 @@ class ModelPrice(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["provider", "model", "valid_from", "min_input_tokens"], name="model_price_once_a_day"
+                fields=["provider", "model", "processing", "valid_from", "min_input_tokens"],
+                name="model_price_once_a_day",
             ),
             models.CheckConstraint(condition=Q(input_usd__gte=0, output_usd__gte=0), name="model_price_not_negative"),
         ]

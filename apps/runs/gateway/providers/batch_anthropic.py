@@ -6,7 +6,7 @@ https://docs.anthropic.com/en/docs/build-with-claude/batch-processing  https://d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class AnthropicBatches(Batches[AnthropicProvider]):
             parts=(batch.id,) if has_ended else (),
         )
 
-    async def pieces(self, client: Any, part: str) -> AsyncIterator[bytes]:
+    async def pieces(self, client: Any, part: str) -> AsyncGenerator[bytes, None]:
         from anthropic import AsyncStream
         from anthropic._decoders.jsonl import AsyncJSONLDecoder
 

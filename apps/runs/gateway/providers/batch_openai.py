@@ -6,7 +6,7 @@ https://platform.openai.com/docs/guides/batch  https://platform.openai.com/docs/
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ class OpenAIBatches(Batches[OpenAIProvider]):
         where = f" (line {first.line})" if first and first.line else ""
         return self.fault({code}, f"{message}{where}", status=400)
 
-    async def pieces(self, client: Any, part: str) -> AsyncIterator[bytes]:
+    async def pieces(self, client: Any, part: str) -> AsyncGenerator[bytes, None]:
         async with client.files.with_streaming_response.content(part) as response:
             async for piece in response.iter_bytes():
                 yield piece

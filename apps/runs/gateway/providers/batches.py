@@ -13,7 +13,7 @@ import asyncio
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,7 +102,7 @@ class Batches(ABC, Generic[P]):
         """Ask for its end, which takes minutes. One that has ended already stays as it is."""
 
     @abstractmethod
-    def pieces(self, client: Any, part: str) -> AsyncIterator[bytes]:
+    def pieces(self, client: Any, part: str) -> AsyncGenerator[bytes, None]:
         """The bytes of one part of the results, as they come. Closed when it is closed."""
 
     @abstractmethod
@@ -126,7 +126,7 @@ class Batches(ABC, Generic[P]):
         except (AttributeError, LookupError, TypeError, ValueError):
             return None
 
-    async def lines(self, part: str) -> AsyncIterator[bytes]:
+    async def lines(self, part: str) -> AsyncGenerator[bytes, None]:
         """Lines as bytes: a text's own line separators are none of the file's."""
         client = await self.provider.client()
         async with aclosing(self.pieces(client, part)) as pieces:

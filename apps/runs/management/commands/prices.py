@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from apps.runs.models import Processing
 from apps.runs.prices import enter, sync
 
 
@@ -28,12 +29,18 @@ class Command(BaseCommand):
         one.add_argument("model")
         one.add_argument("input_usd", type=dollars)
         one.add_argument("output_usd", type=dollars)
+        one.add_argument("--batch", action="store_true", help="in files that are answered within 24 hours")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "sync":
             self.stdout.write(f"{sync()} prices added.")
             return
         price = enter(
-            options["provider"], options["model"], input_usd=options["input_usd"], output_usd=options["output_usd"]
+            options["provider"],
+            options["model"],
+            input_usd=options["input_usd"],
+            output_usd=options["output_usd"],
+            processing=Processing.BATCH if options["batch"] else Processing.ONLINE,
         )
-        self.stdout.write(f"{price.provider} {price.model}: ${price.input_usd} in, ${price.output_usd} out.")
+        how = ", within 24 hours" if options["batch"] else ""
+        self.stdout.write(f"{price.provider} {price.model}{how}: ${price.input_usd} in, ${price.output_usd} out.")

@@ -53,7 +53,7 @@ def rows_of(provider: Any) -> list[ModelPrice]:
         batch = [variant for variant in model.price_variants or () if variant.when == BATCH]
         for processing, dated in ((Processing.ONLINE, online), (Processing.BATCH, batch)):
             starts = [start_of(entry) for entry in dated]
-            for entry, start, end in zip(dated, starts, [*starts[1:], None], strict=True):
+            for entry, start, end in zip(dated, starts, ([*starts[1:], None] if dated else []), strict=True):
                 for minimum, amounts in tiers(getattr(entry, "prices", entry)).items():
                     made = row(provider.id, model.id, start, end, minimum, amounts)
                     made.processing = processing

@@ -2,7 +2,7 @@
 
     stub.says("Lisbon", Fails(400, "bad_request"))     a line whose prompt has that word
     stub.end("expired")                                every open file ends so; until then it is under way
-    stub.next("create", Breaks())                      the next request of that kind takes what it is sent, and says nothing
+    stub.next("create", Breaks())                      the next request of that kind is done, and nothing said of it
 
 A line without a script is answered with "Said: " and the end of its prompt. Files are kept, as are requests.
 """
@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from .stub import OPENAI_USAGE, Refuse
 
-# The same counts in both providers' words: 120 tokens in, of which 100 were cached and 5 written; 7 out, 3 of them thoughts.
+# The same counts as OpenAI's: 120 tokens in, of which 100 were cached and 5 written; 7 out, of which 3 were thoughts.
 ANTHROPIC_USAGE = {
     "input_tokens": 15,
     "cache_read_input_tokens": 100,
@@ -85,6 +85,14 @@ class Half:
     """Sends the first bytes of what it has, then breaks the connection."""
 
     length: int
+
+
+@dataclass(frozen=True)
+class Holds:
+    """Sends the first bytes of what it has, then nothing until it is let go or nobody listens."""
+
+    length: int
+    let_go: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
@@ -174,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.answer()
 
     do_POST = do_GET  # noqa: N815
@@ -182,11 +190,11 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0)) or self.chunks()
         path = urlsplit(self.path).path
-        for name, method, pattern in self.ROUTES:
-            if method == self.command and (match := re.fullmatch(pattern, path)):
-                break
-        else:
-            raise AssertionError(f"{self.command} {self.path}")
+        name, match = next(
+            (name, match)
+            for name, method, pattern in self.ROUTES
+            if method == self.command and (match := re.fullmatch(pattern, path))
+        )
         wire = AnthropicWire if "/messages/" in path else OpenAIWire
         self.stub.asked.append(name)
         self.stub.keys.append(self.headers.get("authorization") or self.headers.get("x-api-key") or "")
@@ -202,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
         elif said is None:
             self.send(404, wire.error("not_found_error", "no such batch", None))
         elif isinstance(said, bytes):
-            self.send_bytes(said, step.length if isinstance(step, Half) else None)
+            self.send_bytes(said, step)
         else:
             self.send(200, said)
 
@@ -224,15 +232,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def send_bytes(self, data: bytes, cut_at: int | None) -> None:
+    def send_bytes(self, data: bytes, step: Any) -> None:
         self.send_response(200)
         self.send_header("content-type", "application/binary")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data if cut_at is None else data[:cut_at])
-        if cut_at is not None:
+        self.wfile.write(data[: step.length] if isinstance(step, Half | Holds) else data)
+        if isinstance(step, Holds):
             self.wfile.flush()
-            self.close_connection = True
+            step.let_go.wait(60)
+        self.close_connection = isinstance(step, Half | Holds)
 
     @property
     def query(self) -> dict[str, str]:

@@ -96,8 +96,8 @@ class StepCosts:
         self.typical_model = (priced_or_none(known, [typical], processing) or self.near)[0]
         is_online = processing == Processing.ONLINE  # in a file nothing is asked besides
         self.extra = tuple(self.asked_besides(known)) if is_online and not forced else ()
-        if version.output_schema and is_online:
-            said = self.output_tokens * BYTES_PER_TOKEN + WORDS_AROUND
+        if version.output_schema:  # a repair reads what was said; in a file the same is asked again instead
+            said = self.output_tokens * BYTES_PER_TOKEN + WORDS_AROUND if is_online else 0
             self.extra = (*self.extra, Asking(self.near, self.output_tokens, more_bytes=said))
         self._worst: dict[int, Decimal] = {}
 

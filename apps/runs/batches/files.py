@@ -171,11 +171,15 @@ class Heard:
 async def settle(file: ProviderBatch, batches: Batches[Any], there: File) -> None:
     """Read all of what came of it, settling as it comes, and then what nothing was said of."""
     heard, some = Heard(), []
-    async for outcome in batches.results(there):
-        some.append(outcome)
-        if len(some) == AT_ONCE:
-            await settle_some(file, some, heard)
-            some = []
+    try:
+        async for outcome in batches.results(there):
+            some.append(outcome)
+            if len(some) == AT_ONCE:
+                await settle_some(file, some, heard)
+                some = []
+    except GatewayError:  # what was heard before the connection broke holds
+        await settle_some(file, some, heard)
+        raise
     await settle_some(file, some, heard)
     if heard.lines and not heard.ours and file.submitted_at is None:
         await in_thread(not_ours, file)

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import LazySettings
 
+from apps.runs import chain
 from apps.tenants.context import tenant_context
 from tests.conftest import Cast
 
@@ -18,6 +19,7 @@ def server() -> Iterator[RowStub]:
 @pytest.fixture
 def stub(server: RowStub, settings: LazySettings) -> RowStub:
     server.forget()
+    chain._clients.clear()  # those of another test's server
     settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "sk-none", server.base_url("openai")
     settings.OPENAI_MODEL = MODEL
     return server

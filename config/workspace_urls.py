@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("apps.chat.urls")),
     path("", include("apps.knowledge.urls")),
     path("runs/", include("apps.runs.urls")),
+    path("batches/", include("apps.runs.batches.urls")),
     path("usage/", include("apps.billing.urls")),
     path("", include("apps.tenants.workspace_urls")),
     path("settings/prompts/", include("apps.runs.experiment_urls")),

@@ -19,6 +19,7 @@ SENTENCES = {
     "audit.exported": "exported the audit log",
     "batch.cancelled": "cancelled the batch {thing} with {rows} rows left",
     "batch.created": "made the batch {thing} of {rows} rows",
+    "batch.exported": "downloaded the results of the batch {thing}",
     "batch.paused": "paused the batch {thing}: {reason}",
     "batch.resumed": "resumed the batch {thing}: {reason}",
     "batch.retried": "had {rows} failed rows of the batch {thing} tried again",

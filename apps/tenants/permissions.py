@@ -25,6 +25,7 @@ class Permission(StrEnum):
     ASK = "ask questions and keep one's own conversations"
     LEAVE = "leave the workspace"
     CHANGE_DOCUMENTS = "add, retry and remove documents"
+    RUN_BATCHES = "make, start and stop batches, and see their results"
     SEE_ALL_RUNS = "see every member's calls and costs"
     MANAGE_MEMBERS = "invite, remove and change the role of members"
     CHANGE_SETTINGS = "change settings and domains, open the workspace's admin"
@@ -47,6 +48,7 @@ ROLES_ALLOWED: dict[Permission, frozenset[Membership.Role]] = {
     Permission.ASK: EVERYBODY,
     Permission.LEAVE: EVERYBODY,
     Permission.CHANGE_DOCUMENTS: EDITORS,
+    Permission.RUN_BATCHES: EDITORS,
     Permission.SEE_ALL_RUNS: ADMINS,
     Permission.MANAGE_MEMBERS: ADMINS,
     Permission.CHANGE_SETTINGS: ADMINS,

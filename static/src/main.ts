@@ -1,6 +1,7 @@
 // What every page needs. The chat has an entry of its own: it carries the Markdown libraries.
 import "./styles/main.css";
 import "./htmx";
+import { watchRowsUpload } from "./batches/upload";
 import { watchBusyForms } from "./busy";
 import { watchCopyButtons } from "./clipboard";
 import { watchConfirmations } from "./confirm";
@@ -23,6 +24,7 @@ watchPasskeys();
 watchTimes();
 watchConversations();
 watchUploads();
+watchRowsUpload();
 showDocument();
 showSection();
 watchCopyButtons();

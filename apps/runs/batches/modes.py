@@ -1,0 +1,54 @@
+"""When a batch is answered, and what each choice would cost: now, or within a day at half the price."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from ..models import Batch
+from ..refusals import Refusal
+from .costs import Estimate, estimate
+from .create import check_and_price
+from .errors import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One way: what it would cost, or why it can't be chosen."""
+
+    mode: Batch.Mode
+    estimate: Estimate | None
+    refusal: Refusal | None = None
+
+
+def offers(batch: Batch) -> list[Offer]:
+    """What a draft would cost in each mode."""
+    return [offer(batch, mode) for mode in Batch.Mode]
+
+
+def offer(batch: Batch, mode: Batch.Mode) -> Offer:
+    supposed = copy(batch)
+    supposed.mode = mode
+    try:
+        return Offer(mode, estimate(supposed))
+    except Refusal as refusal:
+        return Offer(mode, None, refusal)
+
+
+def open_ones(found: Sequence[Offer]) -> list[Offer]:
+    return [each for each in found if each.estimate is not None]
+
+
+def choose(batch: Batch, mode: str) -> None:
+    """Have a draft answered so, at that price. Raises Refused, and the Refusal where no model has such a price."""
+    if mode not in Batch.Mode.values:
+        raise Refused("Choose whether it is answered now or within 24 hours.")
+    if batch.mode == mode:
+        return
+    with transaction.atomic():
+        if not Batch.objects.select_for_update().filter(pk=batch.pk, status=Batch.Status.DRAFT).exists():
+            raise Refused("This batch has been started already. See its results.")
+        batch.mode = mode
+        batch.worst_usd = check_and_price(batch)
+        batch.save(update_fields=["mode", "worst_usd"])

@@ -98,9 +98,19 @@ def moved_up(name: str, choice: str, gone: int) -> str | None:
 class StepForm(forms.Form):
     """One step. `earlier` are the versions of those before it, None where no prompt is chosen."""
 
-    prompt = forms.ChoiceField(label="Prompt", error_messages={"required": "Choose a prompt."})
+    prompt = forms.ChoiceField(
+        label="Prompt",
+        error_messages={
+            "required": "Choose a prompt.",
+            "invalid_choice": "There is no such prompt. Choose another one.",
+        },
+    )
     label = forms.CharField(label="What to call this step", required=False, max_length=80)
-    tier = forms.ChoiceField(label="Models that answer", required=False)
+    tier = forms.ChoiceField(
+        label="Models that answer",
+        required=False,
+        error_messages={"invalid_choice": "There is no such tier. Choose another one."},
+    )
 
     def __init__(
         self,

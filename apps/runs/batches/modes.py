@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from .. import configuration, route
+from ..chain import OFFLINE
 from ..models import Batch
 from ..refusals import Refusal
 from .costs import Estimate, estimate
@@ -34,6 +36,12 @@ def offer(batch: Batch, mode: Batch.Mode) -> Offer:
         return Offer(mode, estimate(supposed))
     except Refusal as refusal:
         return Offer(mode, None, refusal)
+
+
+def is_offline() -> bool:
+    """Whether no model can be asked but the one that only quotes documents, and follows no schema."""
+    known = configuration.current()
+    return all(choice.target == OFFLINE for tier in route.allowed_tiers(known) for choice in route.choices(known, tier))
 
 
 def open_ones(found: Sequence[Offer]) -> list[Offer]:

@@ -103,6 +103,7 @@ def check_context(request: WorkspaceRequest, batch: Batch) -> dict[str, Any]:
         "offers": offers,
         "refused": [each for each in found if each.refusal],
         "room": room,
+        "is_offline": modes.is_offline(),
         "is_tight": bool(cost and room and room.left_usd < cost.worst_usd),
         **preview_context(batch),
     }

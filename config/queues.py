@@ -19,6 +19,7 @@ TASKS = {
     ),
     SYSTEM: (
         "apps.knowledge.tasks.queue_orphaned_documents",
+        "apps.runs.tasks.poll_provider_batches",
         "apps.runs.tasks.resume_paused_batches",
         "apps.runs.tasks.sweep_runs",
         "apps.tenants.tasks.copy_queue_weights",
@@ -26,11 +27,12 @@ TASKS = {
         "apps.tenants.tasks.finish_leaving",
     ),
     INGEST: ("apps.knowledge.tasks.ingest_document",),
-    BATCH: ("apps.runs.tasks.work_batch",),
+    BATCH: ("apps.runs.tasks.follow_provider_batch", "apps.runs.tasks.work_batch"),
 }
 
 # For beat: seconds from one time to the next. Each is of no tenant, and finds out itself for whom there is work.
 EVERY_S = {
+    "apps.runs.tasks.poll_provider_batches": 60,
     "apps.runs.tasks.resume_paused_batches": 60,
     "apps.runs.tasks.sweep_runs": 60,
     "apps.knowledge.tasks.queue_orphaned_documents": 600,

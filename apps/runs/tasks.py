@@ -35,14 +35,6 @@ def poll_provider_batches() -> None:
     queue_due()
 
 
-@shared_task(
-    acks_late=True,
-    soft_time_limit=800,
-    time_limit=850,
-    autoretry_for=(OperationalError, InterfaceError),
-    retry_backoff=True,
-    retry_backoff_max=60,
-    max_retries=20,
-)
+@shared_task(soft_time_limit=800, time_limit=850, max_retries=20)
 def follow_provider_batch(file_id: str) -> None:
     follow(UUID(file_id))

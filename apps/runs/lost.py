@@ -1,4 +1,7 @@
-"""What a process that died left behind: runs that nobody closed, alerts that nobody mailed, batches nobody works at."""
+"""What a process that died left behind: runs that nobody closed, alerts that nobody mailed, batches nobody works at.
+
+Files that providers have are looked after here too, where no other clock does it.
+"""
 
 import logging
 from datetime import timedelta
@@ -10,6 +13,7 @@ from apps.tenants.context import tenant_id_context
 from apps.tenants.platform import require_platform
 
 from . import alerts, ledger, purge
+from .batches.due import queue_due
 from .batches.unfinished import resume_paused
 from .models import Alert, ProviderLine, Run
 
@@ -53,4 +57,5 @@ def sweep() -> None:
         log.warning("%s runs were lost: their process died", count)
     queue_unsent()
     resume_paused()
+    queue_due()
     purge.expire()

@@ -36,5 +36,5 @@ def poll_provider_batches() -> None:
 
 
 @shared_task(soft_time_limit=800, time_limit=850, max_retries=20)
-def follow_provider_batch(file_id: str) -> None:
-    follow(UUID(file_id))
+def follow_provider_batch(providerbatch_id: str) -> None:
+    follow(UUID(providerbatch_id))

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.runs.models import ModelPrice
+from apps.runs.models import ModelPrice, Processing
 from apps.runs.prices import sync
 
 
@@ -62,3 +62,22 @@ def test_what_is_no_price_is_refused(db: None, amount: str) -> None:
     with pytest.raises(CommandError, match="no amount of US dollars"):
         call_command("prices", "set", "openai", "llama3.2", "--", amount, "1")
     assert ModelPrice.objects.of("openai", "llama3.2") is None
+
+
+def test_files_have_prices_of_their_own(db: None, settings: object) -> None:
+    for provider, model in (("openai", settings.OPENAI_MODEL), ("anthropic", settings.ANTHROPIC_MODEL)):
+        rows = ModelPrice.objects.filter(provider=provider, model=model).order_by("-valid_from")
+        online, batch = (rows.filter(processing=processing).first() for processing in Processing)
+        assert (batch.input_usd * 2, batch.output_usd * 2) == (online.input_usd, online.output_usd)
+    assert ModelPrice.objects.of("offline", "extractive-1", processing=Processing.BATCH) is None
+
+
+def test_an_operator_enters_what_files_of_a_model_cost(db: None) -> None:
+    out = StringIO()
+
+    call_command("prices", "set", "openai", "mine", "2", "4", stdout=out)
+    call_command("prices", "set", "openai", "mine", "1", "2", "--batch", stdout=out)
+
+    assert ModelPrice.objects.of("openai", "mine").input_usd == 2
+    assert ModelPrice.objects.of("openai", "mine", processing=Processing.BATCH).input_usd == 1
+    assert out.getvalue().splitlines()[1] == "openai mine, within 24 hours: $1 in, $2 out."

@@ -31,6 +31,8 @@ OPERATORS = {
     "apps/runs/admin.py:EveryRouteAdmin.get_queryset": "everybody's routes and, to be read, each workspace's own",
     "apps/runs/admin.py:EveryRouteAdmin.save_model": "everybody's routes, which no tenant's role may write",
     "apps/runs/admin.py:RunAdmin": "a read-only page of the platform's admin",
+    "apps/runs/batches/due.py:due_files": "a job: whose files with providers something is due for",
+    "apps/runs/batches/due.py:known_elsewhere": "which files of an account that all share are another's, by id alone",
     "apps/runs/batches/unfinished.py:everybodys": "a job: whose batches go on, and have nobody who does it",
     "apps/runs/budget_admin.py:EveryBudgetAdmin": "a read-only page of the platform's admin",
     "apps/runs/management/commands/experiments.py:Command.show": "an operator sees what came of everybody's experiment",

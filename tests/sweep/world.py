@@ -107,6 +107,7 @@ PLANTED: dict[str, Callable[[Planter], Any]] = {
     "prompts.PromptVersion": lambda planter: [{"is_live": True, "variables": [], "output_schema": None}],
     "runs.Batch": lambda planter: [{"status": "done", "columns": ["text"], "row_count": 1}],
     "runs.BatchResult": lambda planter: [{"status": "ok"}],
+    "runs.ProviderBatch": lambda planter: [{"status": "done", "prices": [], "tried_ids": []}],
     "runs.BatchStep": lambda planter: [{"mapping": {}, "condition": None}],
     "runs.Budget": lambda planter: [{"scope": "feature"}],
     "runs.ModelRoute": lambda planter: [{"tier": "strong", "is_on": False}],  # it leads nowhere

@@ -19,6 +19,7 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.chat import stream
@@ -38,6 +39,8 @@ from apps.runs.models import (
     CachedAnswer,
     ModelRoute,
     Policy,
+    ProviderBatch,
+    ProviderLine,
     Run,
     Spend,
 )
@@ -193,6 +196,10 @@ def plant_batch(owner: User, marker: str) -> None:
     )
     row = BatchRow.objects.create(batch=batch, number=1, input={marker: marker}, error_message=marker)
     BatchResult.objects.create(row=row, step=step, run=run, status="ok", text=marker, value={marker: marker})
+    file = ProviderBatch.objects.create(
+        batch=batch, step=step, provider="openai", model=marker, external_id=marker, status="done", error_message=marker
+    )
+    ProviderLine.objects.create(provider_batch=file, row=row, step=step, run=run, outcome=marker, settled_at=Now())
 
 
 def plant_keys(marker: str) -> None:

@@ -50,6 +50,7 @@ EVERYWHERE = {
     *(f"public.runs_{table}" for table in ("alert", "budget", "cachedanswer", "modelroute", "spend")),
     *(f"public.tenants_{table}" for table in ("auditevent", "deadletter", "domain", "effect", "invitation", "tenant")),
     *(f"public.runs_{table}" for table in ("batch", "batchresult", "batchrow", "batchstep")),
+    *(f"public.runs_{table}" for table in ("providerbatch", "providerline")),
     *(f"public.tenants_{table}" for table in ("apikey", "flag", "providerkey")),
     *("redis queue:message", "file .md", "file .zip"),
 }

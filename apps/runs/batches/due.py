@@ -1,16 +1,20 @@
 """Every tenant's files with providers for which something is due."""
 
+import logging
 from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Q
 from django.db.models.functions import Now
+from kombu.exceptions import OperationalError as BrokerError
 
 from apps.tenants.context import tenant_id_context
 from apps.tenants.models import Tenant
 from apps.tenants.platform import require_platform
 
 from ..models import ProviderBatch
+
+log = logging.getLogger(__name__)
 
 
 def due_files() -> list[tuple[UUID, UUID]]:
@@ -22,13 +26,16 @@ def due_files() -> list[tuple[UUID, UUID]]:
 
 
 def queue_due() -> int:
-    """Have each followed by a worker, in its tenant's turn; returns how many."""
+    """Have each followed by a worker, in its tenant's turn; returns how many. What the queue loses is due again."""
     from ..tasks import follow_provider_batch
 
     found = due_files()
     for tenant_id, file_id in found:
-        with tenant_id_context(tenant_id):
-            follow_provider_batch.delay(str(file_id))
+        try:
+            with tenant_id_context(tenant_id):
+                follow_provider_batch.delay(str(file_id))
+        except BrokerError:
+            log.exception("file %s could not be queued", file_id)
     return len(found)
 
 

@@ -24,6 +24,7 @@ from ..models import Batch, BatchRow, ProviderBatch, ProviderLine, Run
 from ..refusals import Objectionable
 from . import due, loop
 from .control import finish, pause_by_itself, queue
+from .costs import steps_of
 from .half_price import AGAIN_AFTER, POLLED_EVERY, choice_of, send
 from .lines import Ended, dissolve, end_open_lines, lines_by_run, settle_line
 
@@ -189,28 +190,35 @@ async def settle(file: ProviderBatch, batches: Batches[Any], there: File) -> Non
 
 async def settle_some(file: ProviderBatch, outcomes: Sequence[Outcome], heard: Heard) -> None:
     known = await in_thread(lines_by_run, file, [outcome.custom_id for outcome in outcomes])
+    settling = []
     heard.lines += len(outcomes)
     for outcome in outcomes:
-        line_id = known.get(outcome.custom_id)
-        if line_id is None:
+        if outcome.custom_id not in known:
             log.warning("file %s: a result is of no line of it", file.pk)
             continue
         heard.ours += 1
         heard.replies += outcome.reply is not None or bool(outcome.error and outcome.error.usage)
         if outcome.error:
             heard.codes.add(outcome.error.code)
-        await in_thread(surely, settle_line, line_id, await guarded(outcome, line_id))
-    await in_thread(ProviderBatch.objects.filter(pk=file.pk).update, claimed_until=timezone.now() + LEASE)
+        if line_id := known[outcome.custom_id]:
+            settling.append((line_id, await guarded(outcome, line_id)))
+    await in_thread(settle_all, file, settling)
+
+
+def settle_all(file: ProviderBatch, settling: Sequence[tuple[UUID, Ended]]) -> None:
+    """One after the other, in transactions of their own: the ledger is locked for a moment only."""
+    steps = steps_of(file.batch)
+    for line_id, ended in settling:
+        surely(settle_line, line_id, ended, file=file, steps=steps)
+    ProviderBatch.objects.filter(pk=file.pk).update(claimed_until=timezone.now() + LEASE)
 
 
 async def guarded(outcome: Outcome, line_id: UUID) -> Ended:
     """What the guard says of an answer, where the workspace has answers read by moderation."""
-    configured = await in_thread(configuration.current)
+    configured = configuration.kept() or await in_thread(configuration.current)
     if outcome.reply is None or not configured.policy.moderates:
         return Ended(outcome)
     line = await in_thread(ProviderLine.objects.select_related("run__user", "run__batch").get, pk=line_id)
-    if line.settled_at:
-        return Ended(outcome)
     run: Run = line.run
     before = len(run.flags)
     watch = guarding.Watch(heard_by_nobody, guarding.NOTHING, run=run, configuration=configured)

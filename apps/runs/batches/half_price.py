@@ -138,7 +138,7 @@ async def place_one(batch: Batch, row: BatchRow, steps: Sequence[BatchStep]) -> 
     if taken.step is None:
         await in_thread(finished, row, taken)
         return None
-    known = await in_thread(configuration.current)
+    known = configuration.kept() or await in_thread(configuration.current)
     about = new_run(batch, taken.step)
     try:
         request = request_for(row, taken.step, taken.answers)

@@ -21,7 +21,7 @@ from ..explain import INTERNAL, Fault, explain
 from ..gateway.errors import Cancelled, GatewayError, NoResult
 from ..gateway.providers.batches import Outcome
 from ..gateway.types import Attempt, Request, Usage
-from ..models import Batch, BatchResult, BatchRow, ProviderBatch, ProviderLine, Run
+from ..models import Batch, BatchResult, BatchRow, BatchStep, ProviderBatch, ProviderLine, Run
 from ..refusals import Objectionable
 from ..schema_models import model_of
 from ..settle import answered, failed, settle, stopped
@@ -56,22 +56,26 @@ class Ended:
     is_whole: bool = False
 
 
-def settle_line(line_id: UUID, ended: Ended) -> None:
-    """Settle it unless it is. One that can't be stored is closed as lost, and its row fails."""
+def settle_line(line_id: UUID, ended: Ended, *, file: ProviderBatch, steps: Sequence[BatchStep]) -> None:
+    """Settle it unless it is. One that can't be stored is closed as lost, and its row fails.
+
+    steps: those of the file's batch.
+    """
     try:
         with transaction.atomic():
-            close(line_id, ended)
+            close(line_id, ended, file, steps)
     except (DataError, IntegrityError, ValueError, TypeError, LookupError):
         log.exception("line %s could not be settled as it ended", line_id)
         with transaction.atomic():
-            close(line_id, Ended(is_paid_unknown=True))
+            close(line_id, Ended(is_paid_unknown=True), file, steps)
 
 
-def close(line_id: UUID, ended: Ended) -> None:
+def close(line_id: UUID, ended: Ended, file: ProviderBatch, steps: Sequence[BatchStep]) -> None:
     line = open_line(line_id)
     if line is None:
         return
-    row, step, file = line.row, line.step, line.provider_batch
+    line.step = step = next(step for step in steps if step.pk == file.step_id)  # type: ignore[attr-defined]
+    row = line.row
     row.said = list(row.results.exclude(status=BatchResult.Status.FAILED).select_related("step"))
     answers = {result.step.position: result for result in row.said}
     run = line.run
@@ -81,21 +85,23 @@ def close(line_id: UUID, ended: Ended) -> None:
         run.status = Run.Status.LOST
     else:
         call = call_of(line, request_for(row, step, answers), file)
-        told(call, ended)
+        told(call, ended, step)
         settle(call)
     code = run.error_code or ("ok" if run.status == Run.Status.OK else run.status)
     ProviderLine.objects.filter(pk=line.pk).update(settled_at=Now(), outcome=code)
     try:
-        move_on(line, run, ended)
+        move_on(line, run, ended, steps)
     except claims.Superseded:
         log.info("row %s is no longer in file %s", row.pk, file.pk)
 
 
 def open_line(line_id: UUID) -> ProviderLine | None:
     """Locked, and its row with it: whoever else settles it waits, and then finds it settled."""
-    lines = ProviderLine.objects.filter(pk=line_id, settled_at=None).select_for_update(of=("self", "row"))
-    related = ("row", "run__user", "step__prompt_version__prompt", "provider_batch__provider_key")
-    line: ProviderLine | None = lines.select_related(*related).order_by("pk").first()
+    found = list(ProviderLine.objects.filter(pk=line_id, settled_at=None).select_for_update())
+    if not found:
+        return None
+    line: ProviderLine = found[0]
+    line.row = BatchRow.objects.select_for_update().get(pk=line.row_id)  # type: ignore[attr-defined]
     return line
 
 
@@ -107,7 +113,7 @@ def call_of(line: ProviderLine, request: Request, file: ProviderBatch) -> Call:
     return call
 
 
-def told(call: Call, ended: Ended) -> None:
+def told(call: Call, ended: Ended, step: BatchStep) -> None:
     """Write into the call's run how it ended, and what it used."""
     run, reply = call.run, ended.outcome.reply if ended.outcome else None
     error = ended.outcome.error if ended.outcome else ended.error
@@ -117,7 +123,7 @@ def told(call: Call, ended: Ended) -> None:
         call.attempts.append(Attempt(reply.target, "ok", 0, reply.usage))
         answered(call, reply)
         run.flags = [*run.flags, *ended.flags]
-        schema = run.prompt_version.output_schema if run.prompt_version else None
+        schema = step.output_schema
         if ended.objection:
             run.status, run.error, run.error_code = Run.Status.REFUSED, ended.objection, ended.objection.code
             run.text = ""
@@ -135,7 +141,7 @@ def told(call: Call, ended: Ended) -> None:
         stopped(call)
 
 
-def move_on(line: ProviderLine, run: Run, ended: Ended) -> None:
+def move_on(line: ProviderLine, run: Run, ended: Ended, steps: Sequence[BatchStep]) -> None:
     """What the row does next. Raises Superseded if it is no longer the file's."""
     row, step = line.row, line.step
     batch = Batch.objects.get(pk=row.batch_id)  # type: ignore[attr-defined]
@@ -144,7 +150,7 @@ def move_on(line: ProviderLine, run: Run, ended: Ended) -> None:
             row=row, step=step, run_id=run.pk, status=BatchResult.Status.OK, text=run.text, value=run.value
         )
         row.said.append(kept(row, ok))
-        taken = next_of(row, steps_of(batch))
+        taken = next_of(row, steps)
         if taken.step is None:
             finished(row, taken)
         else:
@@ -209,15 +215,16 @@ GONE = Fault(
 
 
 def end_open_lines(file: ProviderBatch, ended: Ended) -> None:
+    steps = steps_of(file.batch)
     for line_id in list(file.lines.filter(settled_at=None).values_list("pk", flat=True)):
-        settle_line(line_id, ended)
+        settle_line(line_id, ended, file=file, steps=steps)
 
 
-def lines_by_run(file: ProviderBatch, custom_ids: Sequence[str]) -> dict[str, UUID]:
-    """Those of the file, open or not, by the ids that the provider knows them by."""
+def lines_by_run(file: ProviderBatch, custom_ids: Sequence[str]) -> dict[str, UUID | None]:
+    """Those of the file by the ids that the provider knows them by; None for one that is settled."""
     wanted = [found for each in custom_ids if (found := as_uuid(each))]
-    lines = file.lines.filter(run__in=wanted)
-    return {run_id.hex: pk for pk, run_id in lines.values_list("pk", "run_id")}
+    lines = file.lines.filter(run__in=wanted).values_list("pk", "run_id", "settled_at")
+    return {run_id.hex: None if settled_at else pk for pk, run_id, settled_at in lines}
 
 
 def as_uuid(text: object) -> UUID | None:

@@ -49,6 +49,7 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("provider", ["openai"], indirect=True)
 def test_killed_while_the_provider_takes_the_file(acme: Cast, stub: BatchStub, provider: str) -> None:
     batch = draft(acme, 2)
     control.start(batch)
@@ -79,11 +80,11 @@ def test_killed_while_the_provider_takes_the_file(acme: Cast, stub: BatchStub, p
 
 @pytest.mark.parametrize("provider", ["openai"], indirect=True)
 def test_killed_in_the_middle_of_settling(acme: Cast, stub: BatchStub, provider: str) -> None:
-    batch = draft(acme, 60)
+    batch = draft(acme, 40)
     control.start(batch)
     work(batch.pk)
     stub.end()
-    held = Holds(24_000)
+    held = Holds(16_000)
     stub.next("content", held)
     ProviderBatch.objects.update(due_at=batch.created_at)
     worker = process(acme, stub, provider, follow, file_of(batch).pk)
@@ -93,13 +94,13 @@ def test_killed_in_the_middle_of_settling(acme: Cast, stub: BatchStub, provider:
     worker.join(WITHIN_S)
     held.let_go.set()
     until_lease_is_over()
-    assert 0 < settled.count() < 60
+    assert 0 < settled.count() < 40
 
     poll(batch)
 
-    assert (batch.status, statuses(batch)) == ("done", {"done": 60})
-    assert BatchResult.objects.count() == 60
-    assert check_ledger() == 60 * cost_of_one(provider)
+    assert (batch.status, statuses(batch)) == ("done", {"done": 40})
+    assert BatchResult.objects.count() == 40
+    assert check_ledger() == 40 * cost_of_one(provider)
 
 
 def until_lease_is_over() -> None:

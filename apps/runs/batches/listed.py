@@ -11,6 +11,7 @@ from django.db.models import Count, Min, Sum
 from django.db.models.functions import Coalesce
 
 from ..models import Batch, BatchResult, BatchRow, BatchStep, Run
+from .mapping import fields_of
 
 MOST_SHOWN = 3  # of a row's columns, in the table
 MOST_REASONS = 5
@@ -55,7 +56,9 @@ class Cell:
     @property
     def fields(self) -> list[tuple[str, Any]]:
         value = self.result.value if self.result else None
-        return [(name, value.get(name)) for name in self.step.fields] if isinstance(value, dict) else []
+        return (
+            [(name, value.get(name)) for name in fields_of(self.step.prompt_version)] if isinstance(value, dict) else []
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,5 +145,7 @@ def fault_of_condition(condition: Source, position: int, steps: Sequence[Planned
 
 
 def fields_of(version: PromptVersion) -> list[str]:
-    """The names of what a structured answer has, in the schema's order; none for prose."""
-    return list((version.output_schema or {}).get("properties", {}))
+    """The names of what a structured answer has, in the order in which they were written; none for prose."""
+    schema = version.output_schema or {}
+    order = {name: place for place, name in enumerate(schema.get("required", []))}  # JSON in a column keeps no other
+    return sorted(schema.get("properties", {}), key=lambda name: order.get(name, len(order)))

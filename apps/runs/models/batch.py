@@ -109,11 +109,6 @@ class BatchStep(TenantOwned):
     def output_schema(self) -> dict[str, Any] | None:
         return self.prompt_version.output_schema
 
-    @property
-    def fields(self) -> list[str]:
-        """The names of what a structured answer has, in the schema's order; none for prose."""
-        return list((self.output_schema or {}).get("properties", {}))
-
 
 class BatchRow(TenantOwned):
     """One row of the file. The `worker` that claims it has it until `claimed_until`, and alone may say how it ended;

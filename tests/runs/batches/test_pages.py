@@ -117,7 +117,7 @@ def test_a_file_becomes_answers(acme: Cast, stub: RowStub) -> None:
     }
     check = text(client.post(steps, laid, follow=True))
     assert "Tickets of June" in check and "only if team of step 1 is billing" in check and "Start 3 rows" in check
-    assert re.search(r"Never more than \$\d", check) and "Within 24 hours, at half the price" in check
+    assert re.search(r"Never more than \$\d", check) and "No model key" not in check
     previewed = text(client.post(f"{HERE}{batch.pk}/preview/", follow=True))
     assert "Dear Maria of billing" in previewed and "by what the preview cost" in previewed and "Failed" in previewed
 
@@ -233,8 +233,7 @@ def test_a_batch_is_paused_resumed_and_cancelled(inside: Cast, bob: Client) -> N
     here = f"{HERE}{batch.pk}/"
 
     assert text(bob.post(f"{here}pause/", follow=True)).count("This batch is draft. Only a batch that runs can be") == 1
-    bob.post(f"{here}start/", {"mode": "tomorrow"})
-    assert batch_of(inside.acme).status == Batch.Status.DRAFT
+    assert "No model key is configured" in text(bob.get(here))
     bob.post(f"{here}start/")
     assert "already" in text(bob.get(f"{here}steps/", follow=True))
     assert "Somebody paused it" in text(bob.post(f"{here}pause/", follow=True))
@@ -252,6 +251,22 @@ def test_a_batch_is_paused_resumed_and_cancelled(inside: Cast, bob: Client) -> N
     assert "No row of this batch has failed" in text(bob.post(f"{here}retry/", follow=True))
     assert "The batch is cancelled" in text(bob.post(f"{here}cancel/", follow=True))
     assert set(batch.rows.values_list("status", flat=True)) == {BatchRow.Status.CANCELLED}
+
+
+@pytest.mark.django_db
+def test_a_batch_may_be_answered_within_a_day_at_half_the_price(inside: Cast, bob: Client, stub: RowStub) -> None:
+    batch = draft(inside.alice, 2)
+    here = f"{HERE}{batch.pk}/"
+
+    assert b'value="within_a_day"' in bob.get(here).content
+    assert "Choose whether it is answered now" in text(bob.post(f"{here}start/", {"mode": "never"}, follow=True))
+    assert batch_of(inside.acme).status == Batch.Status.DRAFT
+    bob.post(f"{here}start/", {"mode": "within_a_day"})
+
+    started = batch_of(inside.acme)
+    assert (started.status, started.mode) == (Batch.Status.RUNNING, Batch.Mode.WITHIN_A_DAY)
+    assert 0 < started.worst_usd < batch.worst_usd
+    assert b'hx-trigger="every 10s"' in bob.get(here).content
 
 
 @pytest.mark.django_db

@@ -215,7 +215,7 @@ def settle_all(file: ProviderBatch, settling: Sequence[tuple[UUID, Ended]]) -> N
 
 async def guarded(outcome: Outcome, line_id: UUID) -> Ended:
     """What the guard says of an answer, where the workspace has answers read by moderation."""
-    configured = configuration.kept() or await in_thread(configuration.current)
+    configured = await in_thread(configuration.current)
     if outcome.reply is None or not configured.policy.moderates:
         return Ended(outcome)
     line = await in_thread(ProviderLine.objects.select_related("run__user", "run__batch").get, pk=line_id)

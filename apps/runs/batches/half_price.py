@@ -68,8 +68,12 @@ def work(batch: Batch, worker: UUID) -> None:
     finally:
         claims.leave(batch, worker)
     claims.give_up(batch)
-    if not finish(batch) and again_s is not None:
+    if finish(batch):
+        return
+    if again_s is not None:
         queue(batch, after_s=again_s)
+    else:  # what is under way has it queued when it comes back; should that be lost, whoever sweeps has
+        Batch.objects.filter(pk=batch.pk, worker=None).update(worked_until=Now() + claims.QUEUED_FOR)
 
 
 async def fill_and_send(batch: Batch, worker: UUID) -> int | None:
@@ -138,7 +142,7 @@ async def place_one(batch: Batch, row: BatchRow, steps: Sequence[BatchStep]) -> 
     if taken.step is None:
         await in_thread(finished, row, taken)
         return None
-    known = configuration.kept() or await in_thread(configuration.current)
+    known = await in_thread(configuration.current)
     about = new_run(batch, taken.step)
     try:
         request = request_for(row, taken.step, taken.answers)

@@ -27,7 +27,7 @@ REFUSES = {"apps.tenants.tasks.erase_workspace": "NotLeaving"}
 
 def tasks() -> dict[str, TenantTask]:
     app.loader.import_default_modules()
-    return {name: task for name, task in sorted(app.tasks.items()) if not name.startswith("celery.")}
+    return {name: task for name, task in sorted(app.tasks.items()) if name.startswith("apps.")}
 
 
 def calls(task: TenantTask, side: Side) -> Iterator[list[Any]]:

@@ -62,26 +62,25 @@ def measure(rows: int, kills: int, stub: Any) -> list[str]:
     batch = draft(User.objects.get(), rows)
     planned_s = time.perf_counter() - began
     control.start(batch)
-    began = time.perf_counter()
+    began, busy_s = time.perf_counter(), 0.0
     for kill in range(kills):
         with worker() as process:
-            until(batch, rows * (kill + 1) // (kills + 1))
+            busy_s += until(batch, rows * (kill + 1) // (kills + 1))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     with worker() as process:
-        until(batch, rows)
+        busy_s += until(batch, rows)
         while Batch.objects.filter(pk=batch.pk, status=Batch.Status.RUNNING).exists():
             time.sleep(0.05)
         seconds = time.perf_counter() - began
-        os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()
         process.wait()
     lost = close_lost(timedelta(0))
     batch.refresh_from_db()
     runs = Run.objects.filter(batch=batch)
     print(f"\n{rows:,} rows read and planned in {planned_s:.1f} s")
-    print(
-        f"{rows:,} rows answered in {seconds:.1f} s: {rows / seconds:,.0f}/s, with {kills + 1} starts of a worker in it"
-    )
+    print(f"{rows:,} rows answered in {seconds:.1f} s, starts of {kills + 1} workers and all waits included")
+    print(f"  while a worker was at it: {rows / busy_s:,.1f} rows/s")
     for status in ("ok", "failed", "lost", "refused"):
         print(f"  runs {status:8} {runs.filter(status=status).count():,}")
     print(f"  calls of the provider {len(stub.calls):,}; runs closed by the sweeper {lost}")
@@ -102,18 +101,26 @@ def worker() -> Iterator["subprocess.Popen[bytes]"]:
         process.wait()
 
 
-def until(batch: Any, rows: int) -> None:
-    """Until so many rows have ended. Meanwhile what nobody works at is queued again, as the sweeper does."""
+def until(batch: Any, rows: int) -> float:
+    """Until so many rows have ended. Meanwhile what nobody works at is queued again, as the sweeper does.
+
+    Returns the seconds since the first of them ended.
+    """
     from apps.runs.batches.unfinished import resume_paused
     from apps.runs.models import BatchRow
 
-    deadline = time.monotonic() + WITHIN_S
-    while BatchRow.objects.filter(batch=batch, finished_at__isnull=False).count() < rows:
+    deadline, first_at = time.monotonic() + WITHIN_S, 0.0
+    ended = BatchRow.objects.filter(batch=batch, finished_at__isnull=False)
+    before = ended.count()
+    while (now := ended.count()) < rows:
+        if now > before and not first_at:
+            first_at = time.perf_counter()
         batch.refresh_from_db()
         if batch.status != batch.Status.RUNNING or time.monotonic() > deadline:
             sys.exit(f"The batch didn’t come to {rows:,} rows. It is {batch.status}. {batch.pause_message}")
         resume_paused()
         time.sleep(0.1)
+    return time.perf_counter() - first_at if first_at else 0.0
 
 
 def work() -> None:

@@ -1,6 +1,7 @@
 """One row through its steps: each asked, checked and kept before the next."""
 
 import logging
+import random
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from apps.tenants.models import Tier
 from apps.tenants.threads import in_thread, surely
 
 from ..explain import INTERNAL, Fault, explain
+from ..gateway.errors import CircuitOpen, GatewayError, Interrupted
 from ..models import Batch, BatchResult, BatchRow, BatchStep, Run
 from ..prompted import ask
 from ..refusals import Objectionable, Refusal, TooLarge
@@ -23,8 +25,7 @@ from .mapping import Answers, holds, value_of
 log = logging.getLogger(__name__)
 
 OF_THE_ROW = (TooLarge, Objectionable)  # refusals that say nothing of the other rows
-PASSING = {"circuit_open", "rate_limited"}  # failures that are over in a moment
-AGAIN_AFTER_S = 15
+AGAIN_AFTER_S, AGAIN_AFTER_AT_MOST_S = 15, 600
 ERROR_CHARS = 400
 
 
@@ -111,11 +112,23 @@ def not_answered(row: BatchRow, step: BatchStep, run: Run) -> Refusal | None:
         return run.error
     if run.status == Run.Status.STOPPED:
         give_back(row)
-    elif run.error_code in PASSING and row.attempts < MOST_ATTEMPTS:
-        mine(row).update(status=BatchRow.Status.WAITING, claimed_until=Now() + timedelta(seconds=AGAIN_AFTER_S))
+    elif is_passing(run.error) and row.attempts < MOST_ATTEMPTS:
+        wait = timedelta(seconds=again_after_s(run.error))
+        mine(row).update(status=BatchRow.Status.WAITING, claimed_until=Now() + wait)
     else:
         fail(row, explain(run.error), step=step, run=run)
     return None
+
+
+def is_passing(error: Exception | None) -> bool:
+    """Whether the same call may work a little later: the gateway has tried at once, and a batch has time."""
+    return isinstance(error, GatewayError) and (error.retryable or isinstance(error, CircuitOpen | Interrupted))
+
+
+def again_after_s(error: Exception | None) -> float:
+    """Not all rows at the same moment, and none before the provider said."""
+    asked_for = getattr(error, "retry_after_s", None) or 0
+    return min(max(asked_for, AGAIN_AFTER_S), AGAIN_AFTER_AT_MOST_S) * random.uniform(1, 1.3)  # noqa: S311
 
 
 def give_back(row: BatchRow) -> None:

@@ -64,11 +64,14 @@ def as_after_a_minute() -> None:
     close_lost(timedelta(0))
 
 
-def stumbling(chance: random.Random, share: float) -> Any:
-    """Answers of which that share is a fault instead, of the kinds that the gateway tries again."""
+def stumbling(chance: random.Random, share: float, *, twice: bool = True) -> Any:
+    """Answers of which that share is a fault instead, of the kinds that the gateway tries again.
+
+    twice: whether the same may fail twice running, so that its row waits for a moment.
+    """
 
     def answering(words: str, nth: int) -> tuple[Step, ...]:
-        if chance.random() < share:
+        if chance.random() < share and (twice or nth % 2):
             return (Refuse(chance.choice((500, 502, 503, 529)), "server_error"),)
         return says(f"re: {words}")
 

@@ -79,7 +79,7 @@ def test_killed_while_an_answer_is_written(acme: Cast, stub: RowStub) -> None:
 
 def test_a_worker_is_killed_and_the_provider_stumbles(acme: Cast, stub: RowStub) -> None:
     """The benchmark's story, in small: benchmarks/batch.py has a thousand rows, and two kills."""
-    stub.answering = stumbling(random.Random(6), 0.05)
+    stub.answering = stumbling(random.Random(6), 0.05, twice=False)
     batch = draft(acme.alice, 60)
     control.start(batch)
     worker = Worker(batch, stub)

@@ -162,6 +162,22 @@ def test_a_provider_that_stumbles_costs_no_row(acme: Cast, stub: RowStub) -> Non
     assert statuses(batch) == {"done": 12} and stub.asked["Say n2."] == 2
 
 
+def test_a_row_whose_provider_is_down_waits_for_a_moment(acme: Cast, stub: RowStub) -> None:
+    stub.answering = lambda words, nth: (BUSY,) if nth < 3 and words == "Say n2." else says("ok")  # and its retry
+    batch = started(acme, 12)
+
+    work_off(batch, slices=1)
+
+    assert (batch.status, statuses(batch)) == ("running", {"done": 11, "waiting": 1})
+    waiting = batch.rows.get(status="waiting")
+    assert waiting.claimed_until > timezone.now() and waiting.error_code == ""
+    assert 0 < claims.waits_s(batch) <= 20
+
+    BatchRow.objects.filter(status="waiting").update(claimed_until=timezone.now())  # as a moment later
+    work_off(batch)
+    assert (batch.status, statuses(batch)) == ("done", {"done": 12})
+
+
 def test_failures_in_a_row_pause_the_batch(acme: Cast, stub: RowStub) -> None:
     stub.answering = lambda words, nth: (WRONG,)
 

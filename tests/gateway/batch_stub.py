@@ -166,6 +166,7 @@ class Handler(BaseHTTPRequestHandler):
     stub: BatchStub
 
     ROUTES = (
+        ("moderate", "POST", r"/v1/moderations"),
         ("upload", "POST", r"/v1/files"),
         ("create", "POST", r"/v1/batches"),
         ("page", "GET", r"/v1/batches"),
@@ -291,6 +292,13 @@ class OpenAIWire:
             "purpose": "batch",
             "status": "processed",
         }
+
+    @staticmethod
+    def moderate(handler: Handler, body: bytes) -> dict[str, Any]:
+        """Objects to texts with the word "forbidden"."""
+        objects = "forbidden" in json.loads(body)["input"]
+        said = {"flagged": objects, "categories": {"violence": objects}, "category_scores": {}}
+        return {"id": "modr-1", "model": "omni", "results": [said | {"category_applied_input_types": {}}]}
 
     @classmethod
     def create(cls, handler: Handler, body: bytes) -> dict[str, Any]:

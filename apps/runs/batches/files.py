@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from apps.tenants.threads import in_thread, surely
 
-from .. import chain, configuration, guarding
+from .. import chain, guarding
+from ..execute import known_configuration
 from ..explain import Fault, explain
 from ..gateway.errors import Cancelled, GatewayError, NoResult
 from ..gateway.providers.batches import Batches, File, Outcome
@@ -215,7 +216,7 @@ def settle_all(file: ProviderBatch, settling: Sequence[tuple[UUID, Ended]]) -> N
 
 async def guarded(outcome: Outcome, line_id: UUID) -> Ended:
     """What the guard says of an answer, where the workspace has answers read by moderation."""
-    configured = await in_thread(configuration.current)
+    configured = await known_configuration()
     if outcome.reply is None or not configured.policy.moderates:
         return Ended(outcome)
     line = await in_thread(ProviderLine.objects.select_related("run__user", "run__batch").get, pk=line_id)

@@ -28,6 +28,7 @@ from .. import chain, configuration, guarding, ledger, route
 from ..admit import CHANGING, STALE_AT_MOST, Call, admit
 from ..chain import Choice
 from ..configuration import Configuration
+from ..execute import known_configuration
 from ..explain import Fault
 from ..gateway.errors import GatewayError
 from ..gateway.providers.batches import File, Line, is_untaken
@@ -142,7 +143,7 @@ async def place_one(batch: Batch, row: BatchRow, steps: Sequence[BatchStep]) -> 
     if taken.step is None:
         await in_thread(finished, row, taken)
         return None
-    known = await in_thread(configuration.current)
+    known = await known_configuration()
     about = new_run(batch, taken.step)
     try:
         request = request_for(row, taken.step, taken.answers)
@@ -252,10 +253,10 @@ def begin_sending(file: ProviderBatch) -> list[Line]:
         if not claimed.update(status=SENDING, sending_at=Now(), due_at=Now() + UNSURE_FOR):
             return []
         lines = lines_of(file)
-        if not lines:
+        if lines:
+            ProviderBatch.objects.filter(pk=file.pk).update(line_count=len(lines))
+        else:
             ProviderBatch.objects.filter(pk=file.pk).delete()
-        ProviderBatch.objects.filter(pk=file.pk).update(line_count=len(lines))
-    file.refresh_from_db(fields=["status", "sending_at", "line_count"]) if lines else None
     return lines
 
 

@@ -14,7 +14,7 @@ from apps.runs.batches.create import PlannedStep
 from apps.runs.batches.files import follow
 from apps.runs.gateway.providers import anthropic, openai
 from apps.runs.lost import close_lost
-from apps.runs.models import BatchResult, BatchRow, ModelPrice, Processing, ProviderBatch, ProviderLine, Run
+from apps.runs.models import BatchResult, BatchRow, ModelPrice, Policy, Processing, ProviderBatch, ProviderLine, Run
 from apps.runs.refusals import NoHalfPrice
 from apps.tenants import provider_keys
 from apps.tenants.context import tenant_context
@@ -451,6 +451,24 @@ def test_a_model_without_such_a_price_is_not_offered(acme: Cast, stub: BatchStub
             draft(acme, 1)
     finally:
         price.delete()  # prices outlive tests
+
+
+@at_openai
+def test_the_guard_reads_what_is_sent_and_what_comes_back(acme: Cast, stub: BatchStub, provider: str) -> None:
+    Policy.objects.create(moderates=True, on_moderation="block")
+    stub.says("Say n1.", Says("That is forbidden."))
+    sheet = csv_of({"name": "n1"}, {"name": "a forbidden thing"}, {"name": "n3"})
+    batch = started(acme, sheet=sheet)
+    assert words(stub) == [["Say n1.", "Say n3."]]
+
+    ended(batch, stub)
+
+    rows = BatchRow.objects.order_by("number").values_list("status", "error_code")
+    assert list(rows) == [("failed", "objectionable"), ("failed", "objectionable"), ("done", "")]
+    refused = Run.objects.get(line__row__number=1)
+    assert (refused.status, refused.flags, refused.cost_usd) == ("refused", ["moderated"], cost_of_one(provider))
+    assert "forbidden" not in str(list(BatchResult.objects.values()))
+    assert check_ledger() == 2 * cost_of_one(provider)
 
 
 OWN_KEY = "sk-own-0123456789abcdef0123456789"

@@ -35,7 +35,7 @@ class OpenAIBatches(Batches[OpenAIProvider]):
         client = await self.provider.client()
         content = b"".join(map(self.encode, lines))
         # A file that no batch is made of costs nothing, and is gone in a month.
-        uploaded = await self.asked(
+        uploaded = await self.surely(
             lambda: client.files.create(file=("batch.jsonl", content, "application/jsonl"), purpose="batch"),
             within_s=SEND_WITHIN_S,
         )

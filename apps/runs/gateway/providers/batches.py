@@ -26,7 +26,7 @@ from .streaming import StreamingProvider
 T = TypeVar("T")
 P = TypeVar("P", bound=StreamingProvider)
 
-SEND_WITHIN_S = 300.0
+SEND_WITHIN_S = 180.0
 ASK_WITHIN_S = 30.0
 SILENT_AT_MOST_S = 60.0  # while results are read
 TRIES = 3
@@ -163,17 +163,17 @@ class Batches(ABC, Generic[P]):
             return ProviderUnavailable(self.target, detail="the connection failed or broke")
         return self.provider.translate(error, self.target) or self.provider._nonsense(error, self.target)
 
-    async def surely(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def surely(self, call: Callable[[], Awaitable[T]], *, within_s: float = ASK_WITHIN_S) -> T:
         """The same for a call that changes nothing when it is made twice: tried again if that may help."""
         for tried in range(1, TRIES):
             try:
-                return await self.asked(call)
+                return await self.asked(call, within_s=within_s)
             except GatewayError as error:
                 wait_s = error.retry_after_s or self.backoff_s * tried * random.uniform(0.5, 1.5)  # noqa: S311
                 if not error.retryable or wait_s > WAIT_AT_MOST_S:
                     raise
             await asyncio.sleep(wait_s)
-        return await self.asked(call)
+        return await self.asked(call, within_s=within_s)
 
     def reply(self, text: str, *, model: str, usage: Usage | None, finish: FinishReason, request_id: str) -> Reply:
         """usage: None if the provider didn't say, which is then for whoever knows the request to estimate."""

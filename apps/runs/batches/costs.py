@@ -22,7 +22,7 @@ from ..chain import Choice
 from ..configuration import Configuration
 from ..gateway.pricing import UnknownPrice, cost_usd, most_usd, price_for
 from ..gateway.types import Price, Usage
-from ..models import Batch, BatchResult, BatchStep, Policy, Processing
+from ..models import Batch, BatchResult, BatchRow, BatchStep, Policy, Processing
 from ..prompted import request_of
 from ..refusals import NoHalfPrice, NoModelAllowed, Unpriced
 from ..route import CLASSIFIER_CHARS, CLASSIFIER_OUTPUT_TOKENS
@@ -31,6 +31,7 @@ from .mapping import holds, value_of
 FEATURE = "batch"
 BYTES_PER_TOKEN = 8  # of an answer that a later step, a judge or a repair reads: twice what is usual
 WORDS_AROUND = 2_000  # bytes, of our own prompts that classify, judge and repair
+SHARE_BYTES = 4_000  # of a prompt by which prices are compared
 TYPICAL_SHARE = 4  # of the tokens that an answer may have, a fourth; and of a prompt's bytes
 SAMPLES = {Kind.INTEGER: "0", Kind.NUMBER: "0", Kind.BOOLEAN: "true", Kind.JSON: "{}"}
 
@@ -214,7 +215,8 @@ def read(variable: Variable, text: str, source: Mapping[str, object]) -> str:
 
 
 def estimate(batch: Batch) -> Estimate:
-    """What the batch's open rows would cost, by what holds now; what its preview cost says what is typical.
+    """What the batch's open rows would cost, by what holds now; what its preview cost says what is typical. Those of a
+    draft whose preview failed are asked again.
 
     Raises Refusal where no model may be asked or none has a price.
     """
@@ -222,7 +224,8 @@ def estimate(batch: Batch) -> Estimate:
     costs = [StepCosts(step, known, batch.processing) for step in steps_of(batch)]
     worst, typical, counts = ([Decimal(0)] * len(costs) for _ in range(3))
     rows = 0
-    for row in batch.rows.filter(status__in=batch.rows.model.OPEN).values_list("input", flat=True).iterator():
+    asked = [*BatchRow.OPEN, *([BatchRow.Status.FAILED] if batch.status == Batch.Status.DRAFT else [])]
+    for row in batch.rows.filter(status__in=asked).values_list("input", flat=True).iterator():
         rows += 1
         for cost, size in sizes(costs, row):
             index = cost.step.position - 1
@@ -231,12 +234,20 @@ def estimate(batch: Batch) -> Estimate:
             counts[index] += 1
     for index, seen in enumerate(seen_usd(batch, costs)):
         if seen is not None:
-            typical[index] = seen * counts[index]
+            typical[index] = seen * counts[index] * share_of_seen(batch, costs[index], known)
     steps = tuple(
         StepEstimate(cost.step.position, str(cost.step), worst[index], min(typical[index], worst[index]))
         for index, cost in enumerate(costs)
     )
     return Estimate(rows, sum(worst, Decimal(0)), sum((each.typical_usd for each in steps), Decimal(0)), steps)
+
+
+def share_of_seen(batch: Batch, cost: StepCosts, known: Configuration) -> Decimal:
+    """How much of what was seen the same costs now: a draft's preview is asked at once, whatever its rows will be."""
+    if batch.processing == Processing.ONLINE or batch.status != Batch.Status.DRAFT:
+        return Decimal(1)
+    at_once = StepCosts(cost.step, known).typical_usd(SHARE_BYTES)
+    return cost.typical_usd(SHARE_BYTES) / at_once if at_once else Decimal(1)
 
 
 def seen_usd(batch: Batch, costs: Sequence[StepCosts]) -> list[Decimal | None]:

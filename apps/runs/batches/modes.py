@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db import transaction
 
@@ -10,6 +11,7 @@ from .. import configuration, route
 from ..chain import OFFLINE
 from ..models import Batch
 from ..refusals import Refusal
+from .claims import spent_usd
 from .costs import Estimate, estimate
 from .create import check_and_price
 from .errors import Refused
@@ -17,10 +19,12 @@ from .errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One way: what it would cost, or why it can't be chosen."""
+    """One way: what it would cost, or why it can't be chosen. `cap_usd` is what is agreed to with it: what the rows
+    that are left could cost at most, and what the preview has cost."""
 
     mode: Batch.Mode
-    estimate: Estimate | None
+    estimate: Estimate | None = None
+    cap_usd: Decimal | None = None
     refusal: Refusal | None = None
 
 
@@ -33,9 +37,10 @@ def offer(batch: Batch, mode: Batch.Mode) -> Offer:
     supposed = copy(batch)
     supposed.mode = mode
     try:
-        return Offer(mode, estimate(supposed))
+        found = estimate(supposed)
     except Refusal as refusal:
-        return Offer(mode, None, refusal)
+        return Offer(mode, refusal=refusal)
+    return Offer(mode, found, found.worst_usd + spent_usd(batch))
 
 
 def is_offline() -> bool:

@@ -177,7 +177,7 @@ def start(request: WorkspaceRequest, id: UUID) -> HttpResponse:
 
     def begin(batch: Batch) -> None:
         modes.choose(batch, request.POST.get("mode", Batch.Mode.NOW))
-        control.start(batch)
+        control.start(batch, cap_usd=modes.offer(batch, Batch.Mode(batch.mode)).cap_usd)
 
     return deed(request, found, begin, "The batch is running. It goes on without you.")
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.prompts.lines import read_fields, read_variables
 from apps.prompts.models import PromptVersion
 from apps.prompts.publish import make
-from apps.runs.batches import control
+from apps.runs.batches import control, modes
 from apps.runs.models import Batch, BatchRow
 from apps.tenants.context import tenant_context
 from apps.tenants.models import AuditEvent, Membership, Tenant, User
@@ -121,7 +121,13 @@ def test_a_file_becomes_answers(acme: Cast, stub: RowStub) -> None:
     previewed = text(client.post(f"{HERE}{batch.pk}/preview/", follow=True))
     assert "Dear Maria of billing" in previewed and "by what the preview cost" in previewed and "Failed" in previewed
 
+    now, within_a_day = (each.estimate for each in modes.offers(batch))
+    assert 0 < within_a_day.typical_usd < now.typical_usd < now.worst_usd
+    assert now.rows == 1  # the one that failed is asked again
+    cap_usd = modes.offers(batch)[0].cap_usd
     running = text(client.post(f"{HERE}{batch.pk}/start/", {"mode": "now"}, follow=True))
+    batch.refresh_from_db()
+    assert batch.cap_usd == cap_usd  # what the page has said
     assert "The batch is running" in running and "Pause" in running
     assert work_off(batch).status == Batch.Status.DONE
 

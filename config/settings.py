@@ -290,6 +290,15 @@ PROVIDERS = env.providers("PROVIDERS")  # further ones, by name
 PASSAGES_PER_ANSWER = env.integer("PASSAGES_PER_ANSWER", 6, at_least=1)  # where a workspace says nothing else
 MAX_OUTPUT_TOKENS = env.integer("MAX_OUTPUT_TOKENS", 1200, at_least=16)
 
+# --- Plans and payments: docs/billing.md
+
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", "")
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")  # the endpoint's, and the one before it while that rolls
+STRIPE_API_URL = env.url("STRIPE_API_URL")  # a server that speaks its API, for tests; empty: Stripe's own
+STRIPE_AUTOMATIC_TAX = env.flag("STRIPE_AUTOMATIC_TAX", False)
+# off: no plans, nothing limited, nobody charged. local: plans take effect at once, nobody charged. stripe: people pay.
+BILLING = env.choice("BILLING", "stripe" if STRIPE_SECRET_KEY else "off", ("off", "local", "stripe"))
+
 # --- Keys that workspaces bring, and what they are sealed with: apps.tenants.vault
 
 MASTER_KEY_FILE = env.path("MASTER_KEY_FILE", STATE_DIR / "master.key")

@@ -96,7 +96,8 @@ class Tenant(TenantMixin):
 
     Its row is seen by its members and written in its own context only; row-level security holds that too.
     `allowed_models` empty means every configured model; `passages_per_answer` None means the product's default.
-    The limits are what its plan allows, None for no limit; billing writes them. It writes `queue_weight` by
+    The limits are what its plan allows, None for no limit; billing writes them. `seats` is how many members and open
+    invitations it may have, `features` the names of those that it has, None for all. It writes `queue_weight` by
     `queue_weight.change`: one of weight 2 is served twice as often as one of weight 1 while both wait.
     `policy_revision` is counted up by the database whenever something changes that decides how models are called for
     it.
@@ -123,6 +124,8 @@ class Tenant(TenantMixin):
         "weight in the queues", default=1, validators=[MinValueValidator(0.1), MaxValueValidator(100)]
     )
     highest_tier = models.CharField("dearest tier of models", max_length=8, choices=Tier, default=Tier.STRONG)
+    seats = models.PositiveIntegerField("members and open invitations", null=True, blank=True)
+    features = ArrayField(models.CharField(max_length=40), null=True, blank=True)
     samples_answers = models.BooleanField("have answers measured every night", default=False)
     policy_revision = models.PositiveBigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,0 +1,21 @@
+import django.contrib.postgres.fields
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("tenants", "0012_samples_answers")]
+
+    operations = [
+        migrations.AddField(
+            "tenant",
+            "seats",
+            models.PositiveIntegerField(blank=True, null=True, verbose_name="members and open invitations"),
+        ),
+        migrations.AddField(
+            "tenant",
+            "features",
+            django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(max_length=40), blank=True, null=True, size=None
+            ),
+        ),
+    ]

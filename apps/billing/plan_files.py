@@ -123,7 +123,7 @@ def find(name: str, generation: str, folder: Path = FOLDER) -> Plan:
         return generations(folder)[generation][name]
     except KeyError:
         raise UnknownPlan(
-            f"There is no plan {name!r} in the generation {generation!r}. Put apps/billing/plans/{generation}.yaml back."
+            f"There is no plan {name!r} in apps/billing/plans/{generation}.yaml, and somebody has bought it. Put it back."
         ) from None
 
 
@@ -270,7 +270,9 @@ class Entry:
             value = Decimal("NaN")
         exponent = value.as_tuple().exponent
         if not value.is_finite() or value < 0 or not isinstance(exponent, int) or -exponent > places:
-            raise self.bad(f"is {self.text()!r}", f"Write an amount from 0 with at most {places} digits after the point.")
+            raise self.bad(
+                f"is {self.text()!r}", f"Write an amount from 0 with at most {places} digits after the point."
+            )
         return value
 
     def whole(self, least: int, most: int) -> int:

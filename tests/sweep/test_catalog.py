@@ -17,7 +17,7 @@ from .world import World
 NOBODYS = {
     "knowledge": {},
     "chat": {},
-    "billing": {},
+    "billing": {"StripeEvent": "comes before anybody knows whose it is; the app's role may add one and read none"},
     "tenants": {"Tenant": "is the tenant: its row is isolated by its id", "User": "may be in several workspaces"},
     "prompts": {},
     "runs": {"ModelPrice": "what providers ask is the same for everybody"},

@@ -33,7 +33,7 @@ class MeterEvent(TenantOwned):
         SENDING = "sending", "Being sent"
         SENT = "sent", "Sent"
         REFUSED = "refused", "Refused by Stripe"
-        UNBILLED = "unbilled", "Kept: nobody is charged"
+        UNBILLED = "unbilled", "Kept: nothing to charge, or nobody"
 
     OPEN = (Status.PENDING, Status.SENDING)
 
@@ -67,7 +67,7 @@ class MeterEvent(TenantOwned):
             ),
             models.CheckConstraint(condition=Q(status="sent") ^ Q(sent_at=None), name="meter_event_sent_has_a_time"),
             models.CheckConstraint(
-                condition=Q(status="unbilled") ^ ~Q(stripe_customer_id=""), name="meter_event_is_somebodys"
+                condition=Q(status="unbilled") ^ (~Q(stripe_customer_id="") & ~Q(value=0)), name="meter_event_charges"
             ),
         ]
         indexes = [

@@ -12,9 +12,9 @@ from apps.tenants.owned import TenantManager, TenantOwned
 class Subscription(TenantOwned):
     """What a workspace has bought: a plan of one generation, for so many seats. Without a row, the newest free plan.
 
-    While it doesn't count (`is_in_force`), the free plan holds, whatever `plan` says. `next_plan` follows when the
-    period ends, of the same generation unless `next_generation` names one. Payment has failed since `past_due_since`;
-    Stripe tries again at `next_payment_at`. The state is Stripe's as of `as_of`: what is older doesn't change it.
+    While it isn't in force, the free plan holds, whatever `plan` says. `next_plan` follows when the
+    period ends, of `next_generation`. Payment has failed since `past_due_since`, and is tried again at
+    `next_payment_at`. Where there is a customer of Stripe's, all of it is what Stripe said `as_of` then.
     """
 
     class Status(models.TextChoices):
@@ -68,7 +68,8 @@ class Subscription(TenantOwned):
 class PlanPeriod(TenantOwned):
     """From when to when a plan held: what was used in between is billed by it, and to that customer of Stripe's.
 
-    A workspace without one has always had the newest free plan. Without a customer nobody is charged.
+    A workspace without one has always had the newest free plan. Without a customer nobody is charged. What was used
+    before `metered_until` is in the outbox.
     """
 
     plan = models.CharField(max_length=40)
@@ -76,6 +77,7 @@ class PlanPeriod(TenantOwned):
     stripe_customer_id = models.CharField(max_length=80, blank=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
+    metered_until = models.DateTimeField()
 
     class Meta:
         constraints = [

@@ -320,7 +320,7 @@ LOGGING = {
     "filters": {"secrets": {"()": "config.logs.HideSecrets"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
-    "loggers": {name: {"level": "WARNING"} for name in ("httpx2", "httpcore2", "httpx")},
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx2", "httpcore2", "httpx", "stripe")},
 }
 DEFAULT_EXCEPTION_REPORTER = "config.error_report.Reporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_report.ReporterFilter"

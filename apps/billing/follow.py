@@ -69,12 +69,13 @@ def newest(found: Sequence[stripe.Subscription]) -> stripe.Subscription | None:
 def write(bought: Subscription, found: stripe.Subscription, at: datetime) -> None:
     """The row as Stripe's subscription is, every column of it."""
     items = list(found["items"].auto_paging_iter())
-    seat = next((item for item in items if item.price.metadata.get("part") == "seat"), None)
+    seat = next((item for item in items if stripe_client.about(item.price).get("part") == "seat"), None)
     if seat is None:
         raise stripe_client.NotSetUp(
             f"The subscription {found.id} has no price that `manage.py stripe_sync` made, so its plan isn’t known."
         )
-    bought.plan, bought.generation = seat.price.metadata["plan"], seat.price.metadata["generation"]
+    said = stripe_client.about(seat.price)
+    bought.plan, bought.generation = said["plan"], said["generation"]
     bought.seats = seat.quantity or 1
     bought.status = STATUSES[found.status]
     bought.stripe_subscription_id = found.id
@@ -91,7 +92,7 @@ def write(bought: Subscription, found: stripe.Subscription, at: datetime) -> Non
 def write_schedule(bought: Subscription, found: stripe.Subscription) -> None:
     schedule = found.schedule
     is_ahead = isinstance(schedule, stripe.SubscriptionSchedule) and schedule.status in ("active", "not_started")
-    said = dict(schedule.metadata or {}) if is_ahead else {}
+    said = stripe_client.about(schedule) if is_ahead else {}
     bought.stripe_schedule_id = schedule.id if is_ahead else ""
     bought.next_plan, bought.next_generation = said.get("next_plan", ""), said.get("next_generation", "")
     if (bought.next_plan, bought.next_generation) == (bought.plan, bought.generation):

@@ -102,7 +102,7 @@ def release(bought: Subscription) -> None:
 
 def items_of(bought: Subscription) -> dict[str, stripe.SubscriptionItem]:
     found = stripe_client.client().v1.subscriptions.retrieve(bought.stripe_subscription_id)
-    return {item.price.metadata.get("part", item.id): item for item in found["items"].auto_paging_iter()}
+    return {stripe_client.about(item.price).get("part", item.id): item for item in found["items"].auto_paging_iter()}
 
 
 def items_for(plan: Plan, prices: dict[str, str], seats: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 import stripe
 from django.conf import settings
@@ -41,6 +42,11 @@ def event_name(meter: str) -> str:
 def lookup_key(generation: str, plan: str, part: str) -> str:
     """Of a plan's price. part: seat, usage or own_keys."""
     return f"{PREFIX}_{generation}_{plan}_{part}"
+
+
+def about(thing: Any) -> dict[str, str]:
+    """What we wrote on it over there."""
+    return dict(thing.metadata.to_dict()) if thing.metadata else {}
 
 
 _meter_ids: dict[tuple[str, str], str] = {}

@@ -16,7 +16,7 @@ from . import plan_files, stripe_client
 from .checkout import parts_of
 from .models.meter_event import Meter
 from .plan_files import Bills, Plan
-from .stripe_client import PREFIX, Stripe
+from .stripe_client import PREFIX, NotSetUp, Stripe
 
 CENTS = 100
 LOOKED_UP_AT_ONCE = 10
@@ -62,7 +62,9 @@ def meters(api: Stripe) -> Iterator[Change]:
                 "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
                 "value_settings": {"event_payload_key": "value"},
             }
-            yield Change("create", f"meter {name}", meter.label, lambda params=params: api.v1.billing.meters.create(params))
+            yield Change(
+                "create", f"meter {name}", meter.label, lambda params=params: api.v1.billing.meters.create(params)
+            )
         elif found.display_name != meter.label:
             detail = f"display_name: {found.display_name} → {meter.label}"
             yield Change(
@@ -125,9 +127,7 @@ def prices(api: Stripe, plan: Plan) -> Iterator[Change]:
         params = price_of(api, plan, part)
         before = there.get(key)
         if before is None:
-            yield Change(
-                "create", f"price {key}", said(params), lambda params=params: api.v1.prices.create(params)
-            )
+            yield Change("create", f"price {key}", said(params), lambda params=params: api.v1.prices.create(params))
         elif (was := comparable(before.to_dict())) != (wanted := comparable(params)):
             yield Change(
                 "replace",
@@ -156,11 +156,18 @@ def price_of(api: Stripe, plan: Plan, part: str) -> dict[str, Any]:
     params["recurring"] = {
         "interval": "month",
         "usage_type": "metered",
-        "meter": stripe_client.meter_id(api, meter),
+        "meter": meter_for(api, meter),
     }
     if part == "own_keys":
         return {**params, "billing_scheme": "per_unit", "unit_amount_decimal": plain(bills.usd_per_own_key_run * CENTS)}
     return {**params, **tiers(bills, plan.included_usd)}
+
+
+def meter_for(api: Stripe, meter: Meter) -> str:
+    try:
+        return stripe_client.meter_id(api, meter)
+    except NotSetUp:
+        return "to be made"  # where nothing is made, it isn't there yet
 
 
 def tiers(bills: Bills, included_usd: Decimal) -> dict[str, Any]:

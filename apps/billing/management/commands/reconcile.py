@@ -83,7 +83,16 @@ class Command(BaseCommand):
     def show(self, lines: list[tuple[str, Line]]) -> None:
         rows = [("workspace", "what", "unit", "", "here", "", "there", "difference")]
         rows += [
-            (slug, line.what, line.unit, line.left, plain(line.here), line.right, plain(line.there), plain(line.difference))
+            (
+                slug,
+                line.what,
+                line.unit,
+                line.left,
+                plain(line.here),
+                line.right,
+                plain(line.there),
+                plain(line.difference),
+            )
             for slug, line in lines
         ]
         if len(rows) == 1:

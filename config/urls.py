@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.billing.hub_views import stripe_webhook
 from apps.tenants import account_views, member_views, views
 from config.health import healthz
 
@@ -16,5 +17,6 @@ urlpatterns = [
     path("accounts/sessions/<int:pk>/end/", account_views.end_session, name="end-session"),
     path("accounts/", include("allauth.urls")),
     path("invitations/<str:token>/", member_views.invitation, name="invitation"),
+    path("stripe/webhook/", stripe_webhook, name="stripe-webhook"),
     path("platform/", admin.site.urls),
 ]

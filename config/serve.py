@@ -156,6 +156,7 @@ def environment(services_env: Mapping[str, str]) -> dict[str, str]:
         "PUBLIC_URL": f"http://localhost:{port()}",
     }
     told = {name: os.environ.get(name) or value for name, value in defaults.items()}
+    told["BILLING"] = os.environ.get("BILLING") or ("stripe" if os.environ.get("STRIPE_SECRET_KEY") else "local")
     told["SECRET_KEY"] = os.environ.get("SECRET_KEY") or roles.secret(STATE_DIR, "SECRET_KEY")
     return {**told, "STATE_DIR": str(STATE_DIR), **services_env}
 

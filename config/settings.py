@@ -113,6 +113,7 @@ TEMPLATES = [
                 "apps.tenants.context_processors.workspace",
                 "apps.runs.context_processors.models",
                 "apps.runs.context_processors.budgets",
+                "apps.billing.context_processors.billing",
             ],
         },
     }
@@ -298,6 +299,10 @@ STRIPE_API_URL = env.url("STRIPE_API_URL")  # a server that speaks its API, for 
 STRIPE_AUTOMATIC_TAX = env.flag("STRIPE_AUTOMATIC_TAX", False)
 # off: no plans, nothing limited, nobody charged. local: plans take effect at once, nobody charged. stripe: people pay.
 BILLING = env.choice("BILLING", "stripe" if STRIPE_SECRET_KEY else "off", ("off", "local", "stripe"))
+# Where people pay and look after their cards; another name, if Checkout has a domain of your own.
+STRIPE_PAGES = env.origins("STRIPE_PAGES") or ["https://checkout.stripe.com", "https://billing.stripe.com"]
+if BILLING == "stripe":  # a form of ours is sent to us and redirected there: browsers hold both against the policy
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"] += STRIPE_PAGES
 
 # --- Keys that workspaces bring, and what they are sealed with: apps.tenants.vault
 
@@ -386,6 +391,14 @@ UNFOLD = {
                 "items": [
                     {"title": "Queues", "icon": "stacks", "link": reverse_lazy("admin:queues")},
                     page_of_admin("Given up", "mail_off", "tenants_deadletter"),
+                ],
+            },
+            {
+                "title": "Money",
+                "items": [
+                    page_of_admin("Subscriptions", "credit_card", "billing_subscription"),
+                    page_of_admin("Meter events", "speed", "billing_meterevent"),
+                    page_of_admin("Stripe events", "webhook", "billing_stripeevent"),
                 ],
             },
             {

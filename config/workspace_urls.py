@@ -23,6 +23,7 @@ urlpatterns = [
     path("settings/provider-keys/", include("apps.runs.provider_key_urls")),
     path("settings/api-keys/", include("apps.runs.api_key_urls")),
     path("settings/quality/", include("apps.chat.quality.urls")),
+    path("settings/plan/", include("apps.billing.plan_urls")),
     path("settings/safety/", safety_settings, name="safety-settings"),
     path("api/v1/runs/<uuid:id>/feedback", run_feedback, name="run-feedback"),
     path("api/", include("apps.runs.api_urls")),

@@ -51,9 +51,10 @@ def limit(name: str) -> int | None:
 
     Raises KeyError for any other name.
     """
-    bought = None if is_off() else subscription()
-    limits = limits_of(plan_of(bought), bought)
-    return None if is_off() else limits[name]
+    if is_off():
+        return None
+    bought = subscription()
+    return limits_of(plan_of(bought), bought)[name]
 
 
 def limits_of(plan: Plan, bought: Subscription | None) -> dict[str, int | None]:

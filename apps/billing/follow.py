@@ -63,7 +63,7 @@ def newest(found: Sequence[stripe.Subscription]) -> stripe.Subscription | None:
     living = [each for each in began if each.status in LIVE]
     if len(living) > 1:
         log.error("the customer %s has %s subscriptions; end one at Stripe", living[0].customer, len(living))
-    return (living or began or [None])[-1]
+    return next(reversed(living or began), None)
 
 
 def write(bought: Subscription, found: stripe.Subscription, at: datetime) -> None:
@@ -90,10 +90,9 @@ def write(bought: Subscription, found: stripe.Subscription, at: datetime) -> Non
 
 
 def write_schedule(bought: Subscription, found: stripe.Subscription) -> None:
-    schedule = found.schedule
-    is_ahead = isinstance(schedule, stripe.SubscriptionSchedule) and schedule.status in ("active", "not_started")
-    said = stripe_client.about(schedule) if is_ahead else {}
-    bought.stripe_schedule_id = schedule.id if is_ahead else ""
+    bought.stripe_schedule_id, said = "", {}
+    if isinstance(found.schedule, stripe.SubscriptionSchedule) and found.schedule.status in ("active", "not_started"):
+        bought.stripe_schedule_id, said = found.schedule.id, stripe_client.about(found.schedule)
     bought.next_plan, bought.next_generation = said.get("next_plan", ""), said.get("next_generation", "")
     if (bought.next_plan, bought.next_generation) == (bought.plan, bought.generation):
         bought.next_plan = bought.next_generation = ""  # it has come about

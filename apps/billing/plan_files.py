@@ -123,7 +123,7 @@ def find(name: str, generation: str, folder: Path = FOLDER) -> Plan:
         return generations(folder)[generation][name]
     except KeyError:
         raise UnknownPlan(
-            f"There is no plan {name!r} in apps/billing/plans/{generation}.yaml, and somebody has bought it. Put it back."
+            f"apps/billing/plans/{generation}.yaml has no plan {name!r}, and somebody has bought it. Put it back."
         ) from None
 
 

@@ -83,7 +83,8 @@ def deliver(event: MeterEvent, api: Stripe) -> bool:
 
 def is_forgotten(event: MeterEvent) -> bool:
     """Whether Stripe may have it and wouldn't know it again by its identifier."""
-    return event.attempts > 1 and event.first_sent_at < timezone.now() - REMEMBERED
+    first = event.first_sent_at
+    return event.attempts > 1 and first is not None and first < timezone.now() - REMEMBERED
 
 
 def has(event: MeterEvent, api: Stripe) -> bool:

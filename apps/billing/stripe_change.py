@@ -47,23 +47,20 @@ def change_later(bought: Subscription, plan: Plan, seats: int) -> None:
         api.v1.subscriptions.update(bought.stripe_subscription_id, {"cancel_at_period_end": False})
     schedule = api.v1.subscription_schedules.create({"from_subscription": bought.stripe_subscription_id})
     phase = schedule.phases[-1]
-    api.v1.subscription_schedules.update(
-        schedule.id,
-        {
-            "end_behavior": "release",
-            "proration_behavior": "none",
-            "metadata": {"next_plan": plan.name, "next_generation": plan.generation},
-            "phases": [
-                {
-                    "start_date": phase.start_date,
-                    "end_date": phase.end_date,
-                    "items": [as_before(item) for item in phase["items"]],
-                    **({"trial_end": phase.trial_end} if phase.trial_end else {}),
-                },
-                {"items": items_for(plan, prices_of(api, plan), seats)},
-            ],
-        },
-    )
+    until_then: dict[str, Any] = {
+        "start_date": phase.start_date,
+        "end_date": phase.end_date,
+        "items": [as_before(item) for item in phase["items"]],
+    }
+    if phase.trial_end:
+        until_then["trial_end"] = phase.trial_end
+    params: Any = {
+        "end_behavior": "release",
+        "proration_behavior": "none",
+        "metadata": {"next_plan": plan.name, "next_generation": plan.generation},
+        "phases": [until_then, {"items": items_for(plan, prices_of(api, plan), seats)}],
+    }
+    api.v1.subscription_schedules.update(schedule.id, params)
 
 
 def cancel_later(bought: Subscription) -> None:

@@ -8,6 +8,7 @@ lookup key, and whoever bought the old one keeps it.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 
 import stripe
@@ -19,7 +20,6 @@ from .plan_files import Bills, Plan
 from .stripe_client import PREFIX, NotSetUp, Stripe
 
 CENTS = 100
-LOOKED_UP_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +62,24 @@ def meters(api: Stripe) -> Iterator[Change]:
                 "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
                 "value_settings": {"event_payload_key": "value"},
             }
-            yield Change(
-                "create", f"meter {name}", meter.label, lambda params=params: api.v1.billing.meters.create(params)
-            )
+            yield Change("create", f"meter {name}", meter.label, partial(api.v1.billing.meters.create, params))
         elif found.display_name != meter.label:
             detail = f"display_name: {found.display_name} → {meter.label}"
             yield Change(
                 "update",
                 f"meter {name}",
                 detail,
-                lambda id=found.id, label=meter.label: api.v1.billing.meters.update(id, {"display_name": label}),
+                partial(api.v1.billing.meters.update, found.id, {"display_name": meter.label}),
             )
         else:
             yield Change("same", f"meter {name}", "", nothing)
 
 
 def products(api: Stripe, plan: Plan) -> Iterator[Change]:
-    wanted = {part: product_of(plan, part) for part in parts_of(plan)}
-    ids = [each["id"] for each in wanted.values()]
+    wanted = [product_of(plan, part) for part in parts_of(plan)]
+    ids = [each["id"] for each in wanted]
     there = {each.id: each for each in api.v1.products.list({"ids": ids, "limit": 100}).auto_paging_iter()}
-    for params in wanted.values():
+    for params in wanted:
         found = there.get(params["id"])
         values = {name: value for name, value in params.items() if name != "id"}
         if found is None:
@@ -89,21 +87,26 @@ def products(api: Stripe, plan: Plan) -> Iterator[Change]:
                 "create",
                 f"product {params['id']}",
                 params["name"],
-                lambda params=params: api.v1.products.create(params),
+                partial(api.v1.products.create, params),
             )
-        elif differing := {name: value for name, value in values.items() if found.to_dict().get(name) != value}:
+        elif differing := differences(found, values):
             detail = "; ".join(f"{name}: {found.to_dict().get(name)} → {value}" for name, value in differing.items())
             yield Change(
                 "update",
                 f"product {found.id}",
                 detail,
-                lambda id=found.id, values=differing: api.v1.products.update(id, values),
+                partial(api.v1.products.update, found.id, differing),
             )
         else:
             yield Change("same", f"product {found.id}", "", nothing)
 
 
-def product_of(plan: Plan, part: str) -> dict[str, Any]:
+def differences(found: stripe.Product, values: dict[str, Any]) -> Any:
+    there = found.to_dict()
+    return {name: value for name, value in values.items() if there.get(name) != value}
+
+
+def product_of(plan: Plan, part: str) -> Any:
     names = {
         "seat": plan.label,
         "usage": f"{plan.label}: use",
@@ -127,19 +130,19 @@ def prices(api: Stripe, plan: Plan) -> Iterator[Change]:
         params = price_of(api, plan, part)
         before = there.get(key)
         if before is None:
-            yield Change("create", f"price {key}", said(params), lambda params=params: api.v1.prices.create(params))
+            yield Change("create", f"price {key}", said(params), partial(api.v1.prices.create, params))
         elif (was := comparable(before.to_dict())) != (wanted := comparable(params)):
             yield Change(
                 "replace",
                 f"price {key}",
                 "; ".join(f"{name}: {was[name]} → {wanted[name]}" for name in wanted if was[name] != wanted[name]),
-                lambda before=before, params=params: replace(api, before, params),
+                partial(replace, api, before, params),
             )
         else:
             yield Change("same", f"price {key}", "", nothing)
 
 
-def price_of(api: Stripe, plan: Plan, part: str) -> dict[str, Any]:
+def price_of(api: Stripe, plan: Plan, part: str) -> Any:
     key = stripe_client.lookup_key(plan.generation, plan.name, part)
     params: dict[str, Any] = {
         "currency": "usd",
@@ -182,7 +185,8 @@ def tiers(bills: Bills, included_usd: Decimal) -> dict[str, Any]:
 
 
 def replace(api: Stripe, before: stripe.Price, params: Any) -> None:
-    api.v1.prices.create({**params, "transfer_lookup_key": True})
+    params["transfer_lookup_key"] = True
+    api.v1.prices.create(params)
     api.v1.prices.update(before.id, {"active": False})
 
 

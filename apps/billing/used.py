@@ -4,11 +4,11 @@ A run counts in the hour it began in, once it has ended, under the plan that hel
 when it turns out what it really took. What was called through keys of the workspace's own is in OWN_KEY_RUNS alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
@@ -90,13 +90,13 @@ def by_hour(begin: datetime, end: datetime) -> dict[Key, Amount]:
         first, last = max(begin, period.starts_at), min(end, period.ends_at or end)
         rows = ended(first, last).annotate(hour=TruncHour("created_at")).values("hour", "payer").annotate(**sums())
         for row in rows:
-            for meter, amount in metered(bills, row):
+            for meter, amount in metered(bills, dict(row)):
                 key = Key(meter, period.stripe_customer_id, period.plan, period.generation, row["hour"])
                 found[key] = found.get(key, Amount()) + amount
     return found
 
 
-def metered(bills: Bills, row: dict) -> Iterator[tuple[Meter, Amount]]:
+def metered(bills: Bills, row: Mapping[str, Any]) -> Iterator[tuple[Meter, Amount]]:
     """What one payer's runs of one hour come to. Raises nothing: what isn't billed is on no meter."""
     runs, tokens, cost = row["all_runs"], row["tokens"], row["cost"]
     if row["payer"] == Run.Payer.TENANT:

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import stripe
 from django.conf import settings
-from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 

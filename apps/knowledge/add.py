@@ -9,9 +9,11 @@ from typing import Literal
 from django.conf import settings
 from django.core.files import File
 from django.db import IntegrityError, transaction
+from django.db.models import Sum
 from django.db.models.fields.files import FieldFile
 from kombu.exceptions import OperationalError as BrokerError
 
+from apps.billing import entitlements
 from apps.tenants.audit import record
 from apps.tenants.models import User
 
@@ -21,6 +23,7 @@ from .tasks import ingest_document
 
 log = logging.getLogger(__name__)
 
+MB = 1_000_000
 ACCEPT = ".pdf,.docx,.html,.htm,.md,.txt"
 
 
@@ -75,6 +78,8 @@ def store(upload: File, *, user: User | None) -> Document | Notice:
         kind = sniff_upload(upload, filename)
     except ParseError as error:
         return Notice(filename, "error", f"{error.message} {error.action}")
+    if full := no_room(upload.size):
+        return Notice(filename, "error", full)
     document = Document(
         title=PurePath(filename).stem.replace("_", " ").strip() or filename,
         filename=filename,
@@ -92,6 +97,22 @@ def store(upload: File, *, user: User | None) -> Document | Notice:
         document.file.delete(save=False)
         return Notice(filename, "info", "Already here: the bytes are the same.")
     return document
+
+
+def no_room(size_bytes: int) -> str:
+    """Why the plan takes no further document of that size, as a sentence; empty if it does. What is there stays."""
+    documents, storage_mb = entitlements.limit("documents"), entitlements.limit("storage_mb")
+    if documents is not None and Document.objects.count() >= documents:
+        return (
+            f"Your plan holds {documents:,} documents, and they are here. Remove one, or have an owner change the plan."
+        )
+    if storage_mb is not None:
+        stored = Document.objects.aggregate(size=Sum("size_bytes", default=0))["size"]
+        if stored + size_bytes > storage_mb * MB:
+            return (
+                f"Your plan stores {storage_mb:,} MB, and this is beyond. Remove something, or have an owner change it."
+            )
+    return ""
 
 
 def sniff_upload(upload: File, filename: str) -> str:

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.tenants import provider_keys, traces
+from apps.tenants import features, provider_keys, traces
 from apps.tenants.http import WorkspaceRequest
 from apps.tenants.models import ProviderKey
 from apps.tenants.permissions import Permission, needs
@@ -36,6 +36,8 @@ def listing(request: WorkspaceRequest) -> HttpResponse:
 @needs(Permission.CHANGE_SETTINGS)
 def add(request: WorkspaceRequest) -> HttpResponse:
     form = AddForm(request.POST)
+    if not features.has(request.workspace, "own_keys"):
+        form.add_error(None, str(features.NotIncluded("own_keys")))
     if form.is_valid():
         said, secret = form.cleaned_data, secret_of(form)
         names = said["models"]

@@ -22,10 +22,11 @@ from django.db import IntegrityError, transaction
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
+from . import features
 from .audit import record
 from .context import require_tenant_id, tenant_id_context
 from .doors import COME_BACK, close_doors
-from .models import AuditEvent, Domain
+from .models import AuditEvent, Domain, Tenant
 
 MOST_PER_WORKSPACE = 20
 WITHIN_S = 3
@@ -106,6 +107,10 @@ def record_value(domain: Domain) -> str:
 def claim(text: str) -> Domain:
     """Write the name down for the active workspace. Raises Refused."""
     name = host_name(text)
+    try:
+        features.require(Tenant.objects.get(pk=require_tenant_id()), "custom_domains")
+    except features.NotIncluded as refusal:
+        raise Refused(str(refusal)) from refusal
     require_free_above(name)
     if Domain.objects.count() >= MOST_PER_WORKSPACE:
         raise Refused(f"A workspace has {MOST_PER_WORKSPACE} domains at most. Remove one first.")

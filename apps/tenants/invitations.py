@@ -31,7 +31,7 @@ from django.utils import timezone
 from .audit import record
 from .context import tenant_context, tenant_id_context, user_context
 from .members import Refused, now, one_at_a_time, require_may_give
-from .models import Invitation, Membership, User
+from .models import Invitation, Membership, Tenant, User
 from .templatetags.workspace import reverse_under
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ def invite(email: str, role: Membership.Role, by: Membership) -> tuple[Invitatio
             require_may_give(now(by), offer.role)
         replaced = before.update(revoked_at=timezone.now())
         require_room()
+        require_seat(tenant, taken=Membership.objects.count() + open_now().count())
         invitation = Invitation.objects.create(
             email=email,
             role=role,
@@ -86,9 +87,22 @@ def waiting() -> "QuerySet[Invitation]":
     return Invitation.objects.filter(accepted_at=None, revoked_at=None).order_by("-created_at")
 
 
+def open_now() -> "QuerySet[Invitation]":
+    """Those of the waiting ones that haven't expired: each holds a seat."""
+    return waiting().filter(expires_at__gt=timezone.now())
+
+
+def require_seat(tenant: Tenant, *, taken: int) -> None:
+    if tenant.seats is not None and taken >= tenant.seats:
+        raise Refused(
+            f"All {tenant.seats} seats are taken, counting open invitations. Revoke one, remove somebody, or have an "
+            "owner add seats in Settings, Plan."
+        )
+
+
 def require_room() -> None:
     at = timezone.now()
-    if waiting().filter(expires_at__gt=at).count() >= MOST_OPEN:
+    if open_now().count() >= MOST_OPEN:
         raise Refused(f"{MOST_OPEN} invitations are open. Revoke one, or wait until some are accepted.")
     if Invitation.objects.filter(created_at__gt=at - timedelta(days=1)).count() >= MOST_A_DAY:
         raise Refused(f"{MOST_A_DAY} invitations were sent within a day. Invite more tomorrow.")
@@ -174,6 +188,7 @@ def accept(token: str, user: User) -> Membership:
         invitation = find(token)  # as it is now that nobody else can change it
         require_open(invitation)
         require_theirs(invitation, user)
+        require_seat(tenant, taken=Membership.objects.count())
         membership = Membership.objects.create(tenant=tenant, user=user, role=invitation.role)
         invitation.accepted_at, invitation.accepted_by = timezone.now(), user
         invitation.save(update_fields=["accepted_at", "accepted_by"])

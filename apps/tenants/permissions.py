@@ -35,6 +35,7 @@ class Permission(StrEnum):
     READ_AUDIT_LOG = "read and export the audit log"
     MANAGE_OWNERS = "make and unmake owners, hand the workspace over"
     EXPORT = "take out everything the workspace owns"
+    MANAGE_BILLING = "choose a plan, pay for it, and see its invoices"
     DELETE_WORKSPACE = "delete the workspace"
 
 
@@ -58,6 +59,7 @@ ROLES_ALLOWED: dict[Permission, frozenset[Membership.Role]] = {
     Permission.READ_AUDIT_LOG: ADMINS,
     Permission.MANAGE_OWNERS: OWNERS,
     Permission.EXPORT: OWNERS,
+    Permission.MANAGE_BILLING: OWNERS,
     Permission.DELETE_WORKSPACE: OWNERS,
 }
 

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
+from django.dispatch import Signal
 
 from .audit import record
 from .context import tenant_context, user_context
 from .models import RESERVED_SLUGS, Membership, Tenant, User
+
+workspace_created = Signal()  # sent in its context and transaction; apps above write what it begins with
 
 
 class SlugTaken(ValueError):
@@ -52,6 +55,7 @@ def _create(name: str, owner: User, slug: str) -> Tenant:
         tenant.save(force_insert=True)
         Membership.objects.create(user=owner, role=Membership.Role.OWNER)
         record("workspace.created", tenant)
+        workspace_created.send(sender=Tenant)
     return tenant
 
 

@@ -232,7 +232,9 @@ class Stripe:
                 asked = stripe_params.read(form, stripe_params.TYPES[method, route])
             except Unknown as fault:
                 raise Answer(400, str(fault), code="parameter_unknown") from fault
-            body = getattr(self, found)(*[part for part, word in zip(parts, route.split("/")) if word == "*"], asked)
+            body = getattr(self, found)(
+                *[part for part, word in zip(parts, route.split("/"), strict=True) if word == "*"], asked
+            )
             body = copy.deepcopy(body)
             if key:
                 self.answers[key] = (f"{path} {form}", 200, body)
@@ -241,7 +243,11 @@ class Stripe:
     def route(self, method: str, parts: list[str]) -> tuple[str, str]:
         for (verb, route), name in ROUTES.items():
             words = route.split("/")
-            if verb == method and len(words) == len(parts) and all(w in ("*", p) for w, p in zip(words, parts)):
+            if (
+                verb == method
+                and len(words) == len(parts)
+                and all(w in ("*", p) for w, p in zip(words, parts, strict=True))
+            ):
                 return route, name
         raise Answer(404, f"Unrecognized request URL ({method}: /v1/{'/'.join(parts)})")
 
@@ -510,7 +516,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.say(said[0], json.dumps(shown(said[1]), default=str))
 
-    do_GET = do_POST = do_DELETE = handle_any
+    do_GET = do_POST = do_DELETE = handle_any  # noqa: N815  (as http.server calls them)
 
     def fault(self, state: Stripe, path: str) -> str:
         with state.lock:

@@ -91,7 +91,7 @@ def signed_bytes(event: dict) -> tuple[bytes, str]:
 
 
 def test_over_http_and_as_it_happens(acme: tuple[Stripe, Subscription], committed_cast: Cast) -> None:
-    """Events arrive late, twice and in any order while more happens; the last one leaves everything as Stripe has it."""
+    """Events arrive late, twice and in any order while more happens; in the end everything is as Stripe has it."""
     api, bought = acme
     chance, waiting = random.Random(11), []
     for step in (api.renew, api.fail, api.settle, api.renew, api.give_up, api.settle, api.end):

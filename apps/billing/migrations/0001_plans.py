@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('tenants', '0013_seats_and_features'),
+        ('tenants', '0016_seats_and_features'),
     ]
 
     operations = [

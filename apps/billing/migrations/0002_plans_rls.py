@@ -17,7 +17,7 @@ ALTER TABLE billing_stripeevent DISABLE ROW LEVEL SECURITY;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0001_plans"), ("tenants", "0013_seats_and_features")]
+    dependencies = [("billing", "0001_plans"), ("tenants", "0016_seats_and_features")]
 
     operations = [
         Isolate("billing_subscription"),

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0012_samples_answers")]
+    dependencies = [("tenants", "0015_dead_letters_rls")]
 
     operations = [
         migrations.AddField(

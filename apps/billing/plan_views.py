@@ -6,7 +6,7 @@ from typing import Any
 import stripe
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -43,7 +43,7 @@ def plan(request: WorkspaceRequest) -> HttpResponse:
 def choose(request: WorkspaceRequest) -> HttpResponse:
     """Another plan or number of seats; to Stripe's page, if it must be paid for first."""
     if entitlements.is_off():
-        raise Http404("This installation has no plans.")
+        return show(request, status=409, refusal="This installation has no plans.")
     here = request.build_absolute_uri(reverse("plan:plan"))
     pages = Pages(done_url=request.build_absolute_uri(reverse("plan:done")), back_url=here)
     seats = request.POST.get("seats", "1")
@@ -78,7 +78,7 @@ def portal(request: WorkspaceRequest) -> HttpResponse:
     """To Stripe's page for cards, addresses and invoices."""
     bought = entitlements.subscription()
     if settings.BILLING != "stripe" or bought is None or not bought.stripe_customer_id:
-        raise Http404("Nothing was ever paid here.")
+        return show(request, status=409, refusal="Nothing was ever paid here, so there is no card and no invoice.")
     try:
         with saying_so():
             url = checkout.portal_url(

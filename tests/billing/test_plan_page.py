@@ -101,8 +101,9 @@ def test_without_billing_there_is_nothing_to_choose(alice: Cast) -> None:
     client = signed_in(alice.alice)
 
     assert "This installation has no plans" in text(client.get(PAGE))
-    assert client.post(f"{PAGE}choose/", {"plan": "pro", "seats": "2"}).status_code == 404
-    assert client.post(f"{PAGE}portal/").status_code == 404
+    assert client.post(f"{PAGE}choose/", {"plan": "pro", "seats": "2"}).status_code == 409
+    assert client.post(f"{PAGE}portal/").status_code == 409
+    assert not Subscription.objects.exists()
 
 
 @pytest.mark.parametrize(

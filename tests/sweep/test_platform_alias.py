@@ -15,6 +15,20 @@ OFFERS = {"PLATFORM", "require_platform", "find_workspace", "AcrossTenants"}
 TAKES_ALIAS = {"using", "db_manager", "atomic", "on_commit", "get_connection", "set_rollback"}
 
 OPERATORS = {
+    "apps/billing/admin.py:MeterEventAdmin": "a read-only page of the platform's admin",
+    "apps/billing/admin.py:StripeEventAdmin.get_queryset": "what Stripe told us, which belongs to no tenant",
+    "apps/billing/admin.py:SubscriptionAdmin": "a read-only page of the platform's admin",
+    "apps/billing/everybody.py:charged": "a job: who has a customer at Stripe, by id alone",
+    "apps/billing/everybody.py:with_events_to_send": "a job: whose outbox holds something, by id alone",
+    "apps/billing/everybody.py:with_hours_to_meter": "a job: whose hours are over, by id alone",
+    "apps/billing/everybody.py:with_periods_over": "a job: whose month is over, by id alone",
+    "apps/billing/everybody.py:with_periods_since": "a job: who had a plan then, by id alone",
+    "apps/billing/management/commands/meter.py:Command.handle": "an operator names the workspace",
+    "apps/billing/management/commands/reconcile.py:Command.tenants": "an operator names the workspace",
+    "apps/billing/webhooks.py:process": "a job: events that nobody has processed, of whoever's customer they are about",
+    "apps/billing/webhooks.py:replay": "an operator has events processed again",
+    "apps/billing/webhooks.py:work_off": "the same job: what became of an event is written down",
+    "apps/billing/webhooks.py:workspace_of": "the same job: whose a customer is, by our own record",
     "apps/knowledge/management/commands/silo_index.py:Command.handle": "an operator names the workspace",
     "apps/knowledge/unfinished.py:queue_unfinished": "a start-up job: which documents of anybody's nobody works on",
     "apps/prompts/admin.py:PromptVersionAdmin": "a read-only page of the platform's admin",

@@ -93,9 +93,13 @@ def second_factors(planter: Planter) -> Iterator[Given]:
 
 
 # What a row of a model needs beyond what its fields' types say: one dict for each row, by the model's label.
+PRO = {"plan": "pro", "generation": "2026-11"}  # one that there is
 PLANTED: dict[str, Callable[[Planter], Any]] = {
     "account.EmailAddress": lambda planter: [{"email": planter.owner.email, "verified": True, "primary": True}],
     "admin.LogEntry": lambda planter: [],  # what operators did; Django's admin writes it
+    "billing.MeterEvent": lambda planter: [PRO],
+    "billing.PlanPeriod": lambda planter: [PRO],
+    "billing.Subscription": lambda planter: [{**PRO, "next_plan": "", "next_generation": ""}],
     "chat.Citation": lambda planter: [{"message": planter.of(Message)[1]}],
     "chat.EvalCase": lambda planter: [{"message": planter.of(Message)[1], "sources": []}],
     "chat.EvalReport": lambda planter: [{"scores": {}, "drift": [], "prompt_versions": {}}],

@@ -1,12 +1,16 @@
 """A workspace is made: it gets the free plan's limits. One is erased: what it used is billed, and its plan ends."""
 
+import logging
 from typing import Any
 
 import stripe
+from django.conf import settings
 
 from . import entitlements, meter, send, stripe_change
 from .apply import apply
 from .models import MeterEvent, Subscription
+
+log = logging.getLogger(__name__)
 
 
 class NotEnded(OSError):
@@ -22,6 +26,11 @@ def end(**_: Any) -> None:
     """Send what wasn't sent and end the subscription, while the rows that say so are still there. Raises NotEnded."""
     bought: Subscription | None = Subscription.objects.first()
     if bought is None or not bought.stripe_subscription_id or bought.status == Subscription.Status.CANCELLED:
+        return
+    if settings.BILLING != "stripe":
+        log.error(
+            "BILLING is %s, so the subscription %s was not ended", settings.BILLING, bought.stripe_subscription_id
+        )
         return
     try:
         meter.meter()

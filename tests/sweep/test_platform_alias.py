@@ -18,7 +18,6 @@ OPERATORS = {
     "apps/billing/admin.py:MeterEventAdmin": "a read-only page of the platform's admin",
     "apps/billing/admin.py:StripeEventAdmin.get_queryset": "what Stripe told us, which belongs to no tenant",
     "apps/billing/admin.py:SubscriptionAdmin": "a read-only page of the platform's admin",
-    "apps/billing/everybody.py:charged": "a job: who has a customer at Stripe, by id alone",
     "apps/billing/everybody.py:with_events_to_send": "a job: whose outbox holds something, by id alone",
     "apps/billing/everybody.py:with_hours_to_meter": "a job: whose hours are over, by id alone",
     "apps/billing/everybody.py:with_periods_over": "a job: whose month is over, by id alone",

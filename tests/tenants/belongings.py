@@ -22,6 +22,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.billing.models import MeterEvent, PlanPeriod, Subscription
 from apps.chat import stream
 from apps.chat.models import Citation, Conversation, EvalCase, EvalReport, Feedback, Message
 from apps.knowledge.add import store
@@ -101,6 +102,18 @@ def plant_rows(owner: User, marker: str) -> None:
     document = store(ContentFile(text.encode(), name=f"{marker}.md"), user=owner)
     assert isinstance(document, Document)
     ingest(document.id)
+    Subscription.objects.create(plan=marker, generation="2026-11", status="cancelled")
+    PlanPeriod.objects.create(plan=marker, generation="2026-11", starts_at=timezone.now(), metered_until=timezone.now())
+    MeterEvent.objects.create(
+        meter="usage_usd",
+        hour=timezone.now(),
+        identifier=marker,
+        plan=marker,
+        generation="2026-11",
+        at=timezone.now(),
+        value=1,
+        status="unbilled",
+    )
     default = PromptVersion.objects.live("answer")
     Prompt.objects.create(tenant_id=document.tenant_id, name=marker, feature="batch")
     version = PromptVersion.objects.create(

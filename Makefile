@@ -17,7 +17,7 @@ export PORT
 unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time of every later start
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions bench-gateway bench-ledger bench-queue bench-batch evals lock clean reset
+.PHONY: help run setup test lint format bench-retrieval bench-tenants bench-promotions bench-gateway bench-ledger bench-queue bench-batch bench-billing evals lock clean reset
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ bench-ledger: ## 10,000 calls of 8 processes against hard budgets: nothing over,
 bench-batch: ## A batch of 1,000 rows, a provider with 5 % faults, two kills of its worker: every row once
 	@$(BOOTSTRAP) test
 	$(VENV)/python -m benchmarks.batch
+
+bench-billing: ## A day with faults of 20 workspaces: runs, ledger, outbox and Stripe agree; 1,000 orders of webhooks
+	@$(BOOTSTRAP) test
+	$(VENV)/python -m benchmarks.billing
 
 evals: ## Whether answers got worse: suites through the whole pipeline, against evals/baseline.json (REPORT=folder)
 	@$(BOOTSTRAP) test

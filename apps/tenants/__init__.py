@@ -3,7 +3,8 @@
 The lock       context (who is acting), backend/ (tells the database), owned (a model's base), rls (migration operations
                for policies), checks (what must be true before serving), threads, platform (operators see every tenant)
 The door       hosts (which names are ours), middleware and sockets (find the workspace, let members in), http (what a
-               request carries), second_factor, permissions (what a role may do), doors (shuts open sockets),
+               request carries), second_factor, permissions (what a role may do), features (what
+               a plan includes), doors (shuts open sockets),
                api_access and api_keys (let programs in), context_processors
 People         signup, forms, accounts and account_views, authenticators, sessions, session_store; members, invitations,
                member_views

@@ -53,6 +53,7 @@ EVERYWHERE = {
     *(f"public.runs_{table}" for table in ("providerbatch", "providerline")),
     *(f"public.tenants_{table}" for table in ("apikey", "flag", "providerkey")),
     *("redis queue:message", "file .md", "file .zip"),
+    *(f"public.billing_{table}" for table in ("meterevent", "planperiod", "subscription")),
 }
 
 

@@ -12,7 +12,7 @@ def billing(request: HttpRequest) -> dict[str, Any]:
     """`billing_mode`; and `billing_owed` of the workspace, or None, read if shown."""
 
     def now() -> Any:
-        has_one = getattr(request, "workspace", None) and settings.BILLING == "stripe"
+        has_one = getattr(request, "workspace", None) and not entitlements.is_off()
         return owed(entitlements.subscription()) if has_one else None
 
     return {"billing_mode": settings.BILLING, "billing_owed": SimpleLazyObject(now)}

@@ -23,14 +23,10 @@ def owed(bought: Subscription | None) -> Owed | None:
     if bought is None:
         return None
     if bought.status == Status.PAST_DUE:
-        then = (
-            "The card is tried again then. If that fails too, the workspace goes back to the free plan"
-            if bought.next_payment_at
-            else "Unless it is paid, the workspace goes back to the free plan"
-        )
+        then = "if that fails too" if bought.next_payment_at else "unless it is paid"
         return Owed(
             "The last payment failed",
-            f"Everything works as before. {then}; nothing that is in it is lost.",
+            f"Everything works as before; {then}, the workspace goes back to the free plan. Nothing in it is lost.",
             bought.past_due_since,
             bought.next_payment_at,
         )

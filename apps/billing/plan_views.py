@@ -24,7 +24,6 @@ from .choose import Away, Pages, Refused, is_less, saying_so
 from .choose import choose as choose_plan
 from .follow import follow
 from .models import Subscription
-from .owed import owed
 from .plan_files import Plan
 from .so_far import so_far
 from .stripe_client import NotSetUp
@@ -98,11 +97,11 @@ def show(request: WorkspaceRequest, *, status: int = 200, refusal: str = "") -> 
         "plan": now,
         "is_bought": bool(bought and bought.is_in_force and not now.is_free),
         "next_plan": next_of(bought),
-        "owed": owed(bought),
         "has_portal": settings.BILLING == "stripe" and bool(bought and bought.stripe_customer_id),
         **limits(now, bought),
-        "plans": [offer(each, now, bought) for each in plan_files.newest().values()],
     }
+    taken = context["members"] + context["invited"]
+    context["plans"] = [offer(each, now, bought, taken) for each in plan_files.newest().values()]
     if bought and now.bills and bought.is_in_force:
         context["so_far"] = so_far(now, bought)
     return render(request, "billing/plan.html", context, status=status)
@@ -135,8 +134,8 @@ def limits(now: Plan, bought: Subscription | None) -> dict[str, Any]:
     }
 
 
-def offer(plan: Plan, now: Plan, bought: Subscription | None) -> dict[str, Any]:
-    """One plan as its card shows it, and what its button would do."""
+def offer(plan: Plan, now: Plan, bought: Subscription | None, taken: int) -> dict[str, Any]:
+    """One plan as its card shows it, and what its button would do. taken: seats that are, which it proposes at least."""
     is_mine = plan.name == now.name
     has_bought = bool(bought and bought.is_in_force and not now.is_free)
     shown = now if is_mine else plan
@@ -152,7 +151,7 @@ def offer(plan: Plan, now: Plan, bought: Subscription | None) -> dict[str, Any]:
         "is_mine": is_mine,
         "deed": deed,
         "is_later": has_bought and not is_mine and (plan.is_free or is_less(plan, now)),
-        "seats": max(bought.seats if has_bought and bought else 1, shown.seats.included),
+        "seats": bought.seats if is_mine and has_bought and bought else max(taken, shown.seats.included),
         "features": [FEATURES[name] for name in shown.features],
         "may_go_on": is_mine and bool(bought and (bought.cancel_at_period_end or bought.next_plan)),
     }

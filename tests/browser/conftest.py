@@ -64,7 +64,7 @@ def server(django_db_setup: None, provider: Provider) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     github = {"GITHUB_URL": provider.url, "GITHUB_CLIENT_ID": CLIENT_ID, "GITHUB_CLIENT_SECRET": SECRET}
-    environ = {**os.environ, **github, "PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    environ = {**os.environ, **github, "PUBLIC_URL": f"http://127.0.0.1:{port}", "BILLING": "local"}
     environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)
     web = ["uvicorn", "config.asgi:application", "--port", str(port), "--log-level", "warning", "--no-proxy-headers"]
     worker = ["celery", "-A", "config.celery", "worker", "--concurrency", "1", "--loglevel", "warning"]

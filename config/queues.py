@@ -18,6 +18,10 @@ TASKS = {
         "apps.tenants.tasks.make_export",
     ),
     SYSTEM: (
+        "apps.billing.tasks.look_again",
+        "apps.billing.tasks.meter_hours",
+        "apps.billing.tasks.process_stripe_events",
+        "apps.billing.tasks.roll_local_periods",
         "apps.knowledge.tasks.queue_orphaned_documents",
         "apps.runs.tasks.poll_provider_batches",
         "apps.runs.tasks.resume_paused_batches",
@@ -32,6 +36,10 @@ TASKS = {
 
 # For beat: seconds from one time to the next. Each is of no tenant, and finds out itself for whom there is work.
 EVERY_S = {
+    "apps.billing.tasks.process_stripe_events": 60,
+    "apps.billing.tasks.meter_hours": 600,
+    "apps.billing.tasks.look_again": 3_600,
+    "apps.billing.tasks.roll_local_periods": 3_600,
     "apps.runs.tasks.poll_provider_batches": 60,
     "apps.runs.tasks.resume_paused_batches": 60,
     "apps.runs.tasks.sweep_runs": 60,

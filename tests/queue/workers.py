@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 
+from config.fair.line import Line
 from config.place import _valkey_server
 from tests.conftest import ROOT
 
@@ -59,6 +60,7 @@ class Stage:
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server, self.folder = server, folder
+        self.line = Line(server.client)
         self.connection = app.connection_for_write(server.url)
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -87,11 +89,14 @@ class Stage:
     def wait_for(self, *words: str, times: int = 1) -> None:
         wait_until(lambda: all(self.log()[word] >= times for word in words))
 
+    def consumers(self) -> int:
+        return self.server.client.zcard("queue:consumers")
+
     def messages(self) -> int:
         return len(list(self.server.client.scan_iter("queue:message:*")))
 
     def silence(self) -> None:
-        """As if every consumer that lives had said so now, and those that were killed a minute ago."""
+        """As if all had been heard of a minute ago: those that live say so within a second."""
         for name in self.server.client.zrange("queue:consumers", 0, -1):
             self.server.client.zincrby("queue:consumers", -60_000, name)
         self.server.client.delete("queue:patience")

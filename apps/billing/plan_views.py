@@ -135,7 +135,7 @@ def limits(now: Plan, bought: Subscription | None) -> dict[str, Any]:
 
 
 def offer(plan: Plan, now: Plan, bought: Subscription | None, taken: int) -> dict[str, Any]:
-    """One plan as its card shows it, and what its button would do. taken: seats in use, which it proposes at least."""
+    """One plan as its card shows it, and what its button would do. taken: how many seats it proposes at least."""
     is_mine = plan.name == now.name
     has_bought = bool(bought and bought.is_in_force and not now.is_free)
     shown = now if is_mine else plan

@@ -37,9 +37,9 @@ TASKS = {
 # For beat: seconds from one time to the next. Each is of no tenant, and finds out itself for whom there is work.
 EVERY_S = {
     "apps.billing.tasks.process_stripe_events": 60,
-    "apps.billing.tasks.meter_hours": 600,
-    "apps.billing.tasks.look_again": 3_600,
-    "apps.billing.tasks.roll_local_periods": 3_600,
+    "apps.billing.tasks.meter_hours": 300,
+    "apps.billing.tasks.look_again": 86_400,
+    "apps.billing.tasks.roll_local_periods": 600,
     "apps.runs.tasks.poll_provider_batches": 60,
     "apps.runs.tasks.resume_paused_batches": 60,
     "apps.runs.tasks.sweep_runs": 60,
